@@ -1,0 +1,1 @@
+"""The device side: cameras in, counts out over MQTT."""

@@ -1,0 +1,58 @@
+"""What a camera gives, and the port that every kind of source implements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from contracts.model_spec import InputSpec
+from runtime.prepare import Placement, place
+from runtime.results import Picture
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture.
+
+    Args:
+        image: uint8 ``(placement.height, placement.width, 3)`` BGR, of the size that the model wants.
+        placement: where it lies in the model's input.
+        sequence: its number in the source, from 0, gaps where frames were left out.
+        captured_at: seconds of ``time.monotonic`` at which it left the source.
+        wall_time: seconds since 1970, UTC, at which it was taken, from the stream where it says so.
+    """
+
+    image: Picture
+    placement: Placement
+    sequence: int
+    captured_at: float
+    wall_time: float
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a source is asked for.
+
+    Args:
+        spec: the model's input; it decides the size of the pictures.
+    """
+
+    spec: InputSpec
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where a picture of the source's own ``width`` x ``height`` lies, and so which size to give."""
+        return place(self.spec, width, height)
+
+
+class Source(Protocol):
+    """An open camera."""
+
+    def read(self) -> Frame | None:
+        """The next frame, or None at the end of a source that has one.
+
+        Raises:
+            CameraError: the source broke.
+        """
+
+    def close(self) -> None:
+        """Let go of it; twice is harmless."""

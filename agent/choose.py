@@ -1,0 +1,107 @@
+"""Which artifact of a bundle this box takes: filtered by hard facts, each refusal with the fact that differed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from contracts.config import RuntimeConfig
+from contracts.errors import ArtifactError, DeviceError, NoArtifactFitsError, WrittenError
+from contracts.facts import Facts, refusals
+from contracts.manifest import Artifact, Manifest
+from runtime.backends.base import Lane
+from runtime.backends.table import BACKENDS
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An artifact and how it would be run.
+
+    Args:
+        artifact: what would be run.
+        execution_precision: what it would compute with.
+    """
+
+    artifact: Artifact
+    execution_precision: str
+
+
+@dataclass
+class Choice:
+    """What was taken, and why the others were not.
+
+    Args:
+        candidate: what runs.
+        lanes: opened on it, and proven by the golden self-test.
+        refused: artifact id to the reason.
+    """
+
+    candidate: Candidate
+    lanes: list[Lane]
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def candidates(manifest: Manifest, facts: Facts, wanted: RuntimeConfig) -> tuple[list[Candidate], dict[str, str]]:
+    """Artifacts that fit, best first, and why the others do not.
+
+    The order is the manifest's: fastest first as far as the converter could tell.
+
+    Args:
+        manifest: the bundle's.
+        facts: the box's.
+        wanted: an artifact or execution precision that was asked for by name; nothing else is taken then.
+    """
+    fitting: list[Candidate] = []
+    refused: dict[str, str] = {}
+    for artifact in manifest.artifacts:
+        reason = _refusal(artifact, facts, wanted)
+        if reason:
+            refused[artifact.id] = reason
+        else:
+            precision = wanted.execution_precision or artifact.execution_precisions[0]
+            fitting.append(Candidate(artifact, precision))
+    return fitting, refused
+
+
+def choose(
+    manifest: Manifest,
+    facts: Facts,
+    wanted: RuntimeConfig,
+    prove: Callable[[Candidate], list[Lane]],
+) -> Choice:
+    """Take the first candidate that opens and passes its self-test, falling down the list with a reason for each.
+
+    Args:
+        manifest: the bundle's.
+        facts: the box's.
+        wanted: what was asked for by name.
+        prove: opens the lanes of a candidate and runs the golden self-test.
+
+    Raises:
+        NoArtifactFitsError: none is left; it holds every reason.
+    """
+    fitting, refused = candidates(manifest, facts, wanted)
+    for position, candidate in enumerate(fitting):
+        try:
+            lanes = prove(candidate)
+        except (ArtifactError, DeviceError, WrittenError) as error:
+            refused[candidate.artifact.id] = str(error)
+            continue
+        for other in fitting[position + 1 :]:
+            refused[other.artifact.id] = f"{candidate.artifact.id} comes before it"
+        return Choice(candidate, lanes, refused)
+    raise NoArtifactFitsError(manifest.model.name, refused)
+
+
+def _refusal(artifact: Artifact, facts: Facts, wanted: RuntimeConfig) -> str | None:
+    if wanted.artifact not in {None, artifact.id}:
+        return f"the configuration asks for {wanted.artifact}"
+    if artifact.backend not in BACKENDS or artifact.backend == "null":
+        return f"needs backend {artifact.backend!r}, this agent has {', '.join(sorted(BACKENDS.keys() - {'null'}))}"
+    unmet = refusals(artifact.requires, facts)
+    if unmet:
+        return "; ".join(unmet)
+    if wanted.execution_precision and wanted.execution_precision not in artifact.execution_precisions:
+        proven = ", ".join(artifact.execution_precisions)
+        return f"was proven with {proven}, the configuration asks for {wanted.execution_precision}"
+    return None

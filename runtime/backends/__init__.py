@@ -1,0 +1,1 @@
+"""Backends: each opens lanes on one inference runtime, and knows no model family."""
