@@ -18,8 +18,11 @@ RUNTIMES = {"openvino": "openvino", "onnxruntime": "onnxruntime"}
 """Backend to the package whose version is the fact ``runtime.<backend>``."""
 
 _ISA = frozenset(
-    "avx avx2 avx_vnni avx512f avx512_vnni avx512_bf16 avx512_fp16 amx_tile amx_int8 amx_bf16 fma sse4_2 "
-    "asimd asimdhp asimddp fphp i8mm bf16 sve sve2".split()
+    (
+        *("avx", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+        *("amx_tile", "amx_int8", "amx_bf16", "fma", "sse4_2"),
+        *("asimd", "asimdhp", "asimddp", "fphp", "i8mm", "bf16", "sve", "sve2"),
+    )
 )
 """Instruction sets that a runtime's kernels ask for: x86 flags and Arm features of /proc/cpuinfo."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from agent.cameras.frame import Frame
 from agent.cameras.slot import FrameSlot
+from agent.limited_log import LimitedLog
 from agent.model import LoadedModel
 from agent.timings import Timings
 from contracts.errors import EdgetallyError
@@ -21,7 +22,7 @@ from runtime.decoders.table import Decoder
 from runtime.prepare import Preparer
 from runtime.results import Result
 
-_log = logging.getLogger(__name__)
+_faults = LimitedLog(logging.getLogger(__name__))
 
 Sink = Callable[[Frame, "Result | None"], None]
 """Takes each frame in order, with its result, or None where the model failed on it."""
@@ -68,8 +69,8 @@ class Stream:
         started = time.perf_counter()
         try:
             self.sink(frame, result)
-        except Exception:
-            _log.exception("frame %d could not be counted", frame.sequence)
+        except Exception:  # noqa: BLE001 - a fault in counting must not end the lane
+            _faults.exception("frame %d could not be counted", frame.sequence)
         self.timings.add("count", time.perf_counter() - started)
         self.timings.add("total", time.monotonic() - frame.captured_at)
 
@@ -95,7 +96,6 @@ class LanePool:
         self._ready = ready
         self._turn = 0
         self._stopping = False
-        self._turns = 0
         self._threads = [
             threading.Thread(target=self._work, args=(lane,), name=f"lane-{number}", daemon=True)
             for number, lane in enumerate(model.lanes)
@@ -114,11 +114,6 @@ class LanePool:
         for thread in self._threads:
             thread.join()
 
-    @property
-    def turns(self) -> int:
-        """How often a lane turned over since the start; standing still while frames wait means it hangs."""
-        return self._turns
-
     def _work(self, lane: Lane) -> None:
         preparer = Preparer(self._model.spec.input)
         while True:
@@ -131,7 +126,6 @@ class LanePool:
                     job = self._next_job()
             stream, ticket, frame = job
             stream.finish(ticket, frame, self._run(lane, preparer, stream, frame))
-            self._turns += 1
 
     def _next_job(self) -> tuple[Stream, int, Frame] | None:
         """A frame of the stream whose turn it is; holds the condition's lock."""
@@ -152,11 +146,10 @@ class LanePool:
             inferred = time.perf_counter()
             result = stream.decoder.decode(outputs, frame.placement)
         except EdgetallyError as error:
-            _log.error("%s failed on frame %d: %s", self._model.artifact.id, frame.sequence, error)  # noqa: TRY400
+            _faults.error("%s failed on frame %d: %s", self._model.artifact.id, frame.sequence, error)
             return None
-        except Exception:
-            # Whatever it is, the frame was not counted; the window will say model_error, and the lane goes on.
-            _log.exception("%s failed on frame %d", self._model.artifact.id, frame.sequence)
+        except Exception:  # noqa: BLE001 - the frame was not counted: the window says model_error, the lane goes on
+            _faults.exception("%s failed on frame %d", self._model.artifact.id, frame.sequence)
             return None
         stream.timings.add("resize", prepared - begun)
         stream.timings.add("infer", inferred - prepared)

@@ -56,8 +56,21 @@ def read_document(model: type[Model], data: Mapping[str, object], where: str) ->
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = [_sentence(model, detail) for detail in error.errors(include_url=False)]
-        raise DocumentError(where, problems) from None
+        raise document_error(model, error, where) from None
+
+
+def document_error(model: type[BaseModel], error: ValidationError, where: str) -> DocumentError:
+    """What pydantic found, in sentences that name each wrong key by its path and show no secret."""
+    details = error.errors(include_url=False)
+    return DocumentError(where, [_sentence(model, detail) for detail in details if not _follows(detail, details)])
+
+
+def _follows(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
+    """Whether a list is only too short because an item of it is wrong, which is said anyway."""
+    length = len(detail["loc"])
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > length and other["loc"][:length] == detail["loc"] for other in others
+    )
 
 
 def without_credentials(text: str) -> str:

@@ -26,8 +26,8 @@ class Requirement(WrittenModel):
     fact: FactName
     equals: str | int | None = None
     any_of: tuple[str, ...] | None = None
-    at_least: str | float | None = Field(None, description="a version, or a number")
-    below: str | float | None = Field(None, description="a version, or a number")
+    at_least: str | int | float | None = Field(None, description="a version, or a number")
+    below: str | int | float | None = Field(None, description="a version, or a number")
     has: str | None = Field(None, description="the fact is a list that holds this")
 
     @model_validator(mode="after")

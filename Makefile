@@ -1,0 +1,60 @@
+# make demo | make test | make bench | make check; each sets up what it needs.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCE ?= synthetic
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: help demo test test-full bench check format schema lock clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://…|/dev/video0|folder|synthetic]
+	@$(BIN)/python -m tools.demo --source '$(SOURCE)' $(ARGS)
+
+test: $(VENV)/.dev system-packages ## every behaviour, under 15 minutes on two cores
+	@$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu' $(ARGS)
+
+test-full: $(VENV)/.dev system-packages ## also the soaks and long crash tables
+	@$(BIN)/python -m pytest -n 2 -m 'not gpu' $(ARGS)
+
+bench: $(VENV)/.dev ## measure this machine beside the bare runtimes
+	@$(BIN)/python -m tools.bench $(ARGS)
+
+check: $(VENV)/.dev ## lint and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: $(VENV)/.dev ## put the code into its form
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+schema: $(VENV)/.dev ## write docs/schema from the contracts
+	@$(BIN)/python -m tools.schema
+
+lock: ## write requirements/*.txt anew (needs uv)
+	@tools/setup/lock.sh
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist
+
+.PHONY: system-packages
+system-packages:
+	@tools/setup/system_packages.sh
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "expected Python 3.10 to 3.13, found none; install one or say make PYTHON=…" >&2; exit 2; }
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: requirements/demo.txt | $(BIN)/python
+	@test -e $(VENV)/.dev || { echo "installing requirements/demo.txt"; $(PIP) -r requirements/demo.txt; }
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(BIN)/python
+	@echo "installing requirements/dev.txt"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,74 @@
+"""The agent's settings, in layers: the file, over it the environment, over both the flags.
+
+``EDGETALLY_BROKER__PASSWORD`` is ``broker.password``: the prefix, then the path with two underscores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from contracts.config import AgentConfig
+from contracts.documents import document_error
+from contracts.errors import DocumentError
+from runtime.documents import load_toml
+
+ENV_PREFIX = "EDGETALLY_"
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """A TOML file that was read already, so that its errors are ours."""
+
+    def __init__(self, settings: type[BaseSettings], document: Mapping[str, object]) -> None:
+        super().__init__(settings)
+        self._document = dict(document)
+
+    def get_field_value(self, field: object, field_name: str) -> tuple[object, str, bool]:
+        """One key of the file; asked for by the base class."""
+        del field
+        return self._document.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, object]:
+        """The whole file."""
+        return self._document
+
+
+def load_config(path: Path, flags: Mapping[str, object] | None = None) -> AgentConfig:
+    """The configuration that results from all layers.
+
+    Args:
+        path: agent.toml.
+        flags: what the command line sets, nested as in the file.
+
+    Raises:
+        DocumentError: a layer is unreadable, or the result does not fit.
+    """
+    document = load_toml(path)
+
+    class Settings(AgentConfig, BaseSettings):
+        model_config = SettingsConfigDict(
+            env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+        )
+
+        @classmethod
+        def settings_customise_sources(  # noqa: PLR0913 - the library's own signature
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del dotenv_settings, file_secret_settings
+            return init_settings, env_settings, _FileSource(settings_cls, document)
+
+    try:
+        settings = Settings(**dict(flags or {}))  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise document_error(AgentConfig, error, str(path)) from None
+    except SettingsError as error:
+        raise DocumentError("environment", [f"{error}; check the variables {ENV_PREFIX}*"]) from None
+    return AgentConfig.model_validate({name: getattr(settings, name) for name in AgentConfig.model_fields})

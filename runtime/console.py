@@ -1,0 +1,54 @@
+"""What our command line programs share: errors as one sentence, exit codes, logging to the terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Literal
+
+from contracts.documents import without_credentials
+from contracts.errors import EdgetallyError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def run_program(program: Callable[[], object]) -> int:
+    """Run a command line program.
+
+    Args:
+        program: parses ``sys.argv`` and does the work; it raises SystemExit where it ends by itself.
+
+    Returns:
+        The exit code: 2 for what a person can mend (said in one sentence on stderr), 130 for Ctrl-C.
+    """
+    try:
+        program()
+    except EdgetallyError as error:
+        sys.stderr.write(f"error: {without_credentials(str(error))}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone: nothing is left to say
+        return 0
+    return 0
+
+
+class _NoCredentials(logging.Filter):
+    """Takes users and passwords of URLs out of every line, whoever wrote it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = without_credentials(record.getMessage())
+        record.args = ()
+        return True
+
+
+def log_to_stderr(level: LogLevel) -> None:
+    """Log to stderr, a line an event, without credentials."""
+    handler = logging.StreamHandler()
+    handler.addFilter(_NoCredentials())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

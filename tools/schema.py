@@ -1,0 +1,47 @@
+"""Writes docs/schema/*.json from the contracts: ``make schema``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from contracts import messages
+from contracts.config import AgentConfig
+from contracts.manifest import Manifest
+from contracts.model_spec import ModelSpec
+
+SCHEMA_DIR = Path(__file__).parent.parent / "docs/schema"
+
+_DOCUMENTS: dict[str, type[BaseModel]] = {
+    "model": ModelSpec,
+    "agent": AgentConfig,
+    "manifest": Manifest,
+    "status": messages.Status,
+    "hello": messages.Hello,
+    "facts": messages.FactsMessage,
+    "camera-state": messages.CameraState,
+    "count-report": messages.CountReport,
+    "health": messages.Health,
+}
+
+
+def schemas() -> dict[str, str]:
+    """File name to JSON schema, of every document that crosses a boundary."""
+    return {
+        f"{name}.json": json.dumps(model.model_json_schema(by_alias=True), indent=2, sort_keys=True) + "\n"
+        for name, model in _DOCUMENTS.items()
+    }
+
+
+def main() -> None:
+    """Write them all."""
+    SCHEMA_DIR.mkdir(parents=True, exist_ok=True)
+    for name, text in schemas().items():
+        (SCHEMA_DIR / name).write_text(text)
+        print(f"wrote docs/schema/{name}")
+
+
+if __name__ == "__main__":
+    main()
