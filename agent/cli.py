@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from contracts.documents import without_credentials
 from contracts.errors import WrittenError
+from contracts.version import VERSION
 from runtime.console import LogLevel, log_to_stderr, run_program
 
 app = typer.Typer(
@@ -27,7 +30,7 @@ _DEFAULT_CONFIG = Path("/etc/edgetally/agent.toml")
 
 
 @app.command()
-def run(  # noqa: PLR0913 - one parameter a flag
+def run(
     config: Config = _DEFAULT_CONFIG,
     bundle: Annotated[str | None, typer.Option(help="Instead of the file's `bundle`.")] = None,
     device: Annotated[str | None, typer.Option(help="Instead of the file's `device`.")] = None,
@@ -54,7 +57,7 @@ def run(  # noqa: PLR0913 - one parameter a flag
 
 
 @app.command()
-def count(  # noqa: PLR0913 - one parameter a flag
+def count(
     source: Annotated[str, typer.Argument(help="A clip, a folder of pictures, rtsp://…, /dev/videoN or synthetic.")],
     bundle: Annotated[Path, typer.Option("--bundle", "-b", help="Folder that edgetally-convert made.")],
     line: Annotated[list[str] | None, typer.Option(help="NAME:x1,y1,x2,y2", metavar="NAME:x1,y1,x2,y2")] = None,
@@ -75,7 +78,7 @@ def count(  # noqa: PLR0913 - one parameter a flag
     Example: `edgetally-agent count road.mp4 --bundle yolox.bundle --line gate:0,0.5,1,0.5 --label car --json`
     """
     from agent.count import CountRequest, count_source
-    from agent.count_view import print_summary
+    from agent.count_view import counting_progress, print_summary
 
     log_to_stderr(log_level)
     request = CountRequest(
@@ -89,7 +92,8 @@ def count(  # noqa: PLR0913 - one parameter a flag
         frames=frames,
         each=each,
     )
-    summary = count_source(request, progress=not as_json and sys.stderr.isatty())
+    with counting_progress(without_credentials(source)) if sys.stderr.isatty() else nullcontext(_silent) as progress:
+        summary = count_source(request, progress)
     if as_json:
         typer.echo(json.dumps(summary.document()))
     else:
@@ -138,6 +142,19 @@ def check(
             typer.echo(f"{'ok   ' if finding.passed else 'wrong'}  {finding.what}: {finding.text}")
     if not all(finding.passed for finding in findings):
         raise typer.Exit(2)
+
+
+def _silent(_: int) -> None:
+    """No progress where nobody looks."""
+
+
+@app.callback(invoke_without_command=True)
+def _program(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"edgetally {VERSION}")
+        raise typer.Exit
 
 
 def _some(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - flags of several types

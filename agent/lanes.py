@@ -36,12 +36,14 @@ class Stream:
         slot: where its frames wait; frames without need of inference never come here.
         decoder: for its outputs.
         sink: called in the frames' order, by one thread at a time.
+        worth: whether the model may be asked about a frame; it is left out where not.
         timings: where the stages' times go.
     """
 
     slot: FrameSlot
     decoder: Decoder
     sink: Sink
+    worth: Callable[[Frame], bool] = lambda _: True
     timings: Timings = field(default_factory=Timings)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _taken: int = 0
@@ -51,7 +53,7 @@ class Stream:
     def take(self) -> tuple[int, Frame] | None:
         """The next frame with its ticket; to be called by one thread at a time."""
         frame = self.slot.take()
-        if frame is None:
+        if frame is None or not self.worth(frame):
             return None
         self._taken += 1
         return self._taken - 1, frame

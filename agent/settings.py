@@ -54,7 +54,7 @@ def load_config(path: Path, flags: Mapping[str, object] | None = None) -> AgentC
         )
 
         @classmethod
-        def settings_customise_sources(  # noqa: PLR0913 - the library's own signature
+        def settings_customise_sources(
             cls,
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,

@@ -129,6 +129,7 @@ class AgentConfig(WrittenModel):
     bundle: str = Field(min_length=1, description="folder that edgetally-convert made")
     state_dir: str = Field("/var/lib/edgetally", min_length=1)
     window_seconds: float = Field(10.0, ge=1, le=3600)
+    state_seconds: float = Field(1.0, ge=0.1, le=3600, description="how often a camera's state is published")
     health_seconds: float = Field(10.0, ge=0.2, le=3600)
     labels: dict[Id, str] = Field(default_factory=dict, description="site and the like: data, not identity")
     broker: BrokerConfig

@@ -26,6 +26,7 @@ class Placement:
         height: rows that it takes.
         input_width: columns of the whole input.
         input_height: rows of the whole input.
+        source_aspect: width over height of the picture before it was stretched; None where it was not.
     """
 
     left: int
@@ -34,6 +35,12 @@ class Placement:
     height: int
     input_width: int
     input_height: int
+    source_aspect: float | None = None
+
+    @property
+    def aspect(self) -> float:
+        """Width over height of the picture as the camera sees it."""
+        return self.source_aspect or self.width / self.height
 
     def to_picture(self, boxes: Array) -> NDArray[np.float32]:
         """Boxes ``(n, 4)`` from pixels of the input to 0 to 1 of the picture, clipped to it."""
@@ -65,7 +72,7 @@ def place(spec: InputSpec, source_width: int, source_height: int) -> Placement:
         Its ``width`` and ``height`` are the size that the picture has to arrive with.
     """
     if spec.resize == "stretch":
-        return Placement(0, 0, spec.width, spec.height, spec.width, spec.height)
+        return Placement(0, 0, spec.width, spec.height, spec.width, spec.height, source_width / source_height)
     scale = min(spec.width / source_width, spec.height / source_height)
     width = min(spec.width, max(1, round(source_width * scale)))
     height = min(spec.height, max(1, round(source_height * scale)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,11 +16,14 @@ class Frame:
     """One picture.
 
     Args:
-        image: uint8 ``(placement.height, placement.width, 3)`` BGR, of the size that the model wants.
+        image: uint8 ``(placement.height, placement.width, 3)`` BGR, of the size that the model wants; its rows may be
+            padded, so it need not be contiguous.
         placement: where it lies in the model's input.
         sequence: its number in the source, from 0, gaps where frames were left out.
         captured_at: seconds of ``time.monotonic`` at which it left the source.
         wall_time: seconds since 1970, UTC, at which it was taken, from the stream where it says so.
+        shown_at: seconds by the source's own clock, for judging movement: a network's bursts and a file that is read
+            faster than it plays do not touch it. Monotonic seconds of the opening plus the stream's time since then.
     """
 
     image: Picture
@@ -27,6 +31,7 @@ class Frame:
     sequence: int
     captured_at: float
     wall_time: float
+    shown_at: float
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,17 @@ class Wanted:
 
 
 class Source(Protocol):
-    """An open camera."""
+    """An open camera, used by one thread."""
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Frames left out since it was opened, by cause.
+
+        ``rate``: above the camera's ``fps``; ``damaged``: could not be decoded; ``late``: real time went on without it.
+        """
 
     def read(self) -> Frame | None:
-        """The next frame, or None at the end of a source that has one.
+        """The next frame, or None at the end of a source that has one, and where it was told to stop.
 
         Raises:
             CameraError: the source broke.

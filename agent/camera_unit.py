@@ -1,0 +1,165 @@
+"""One camera from source to counts: its capture, its place in the lanes, its counter and its window."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.cameras.capture import Capture
+from agent.cameras.frame import Frame, Wanted
+from agent.cameras.slot import FrameSlot
+from agent.counting.clock import ClockWindow, utc_text
+from agent.counting.counter import FrameCounts, decoder_score, open_counter
+from agent.counting.totals import LineTotals
+from agent.counting.window import WindowAccumulator, WindowCounts, longest_gap
+from agent.lanes import Stream
+from agent.timings import Timings
+from agent.view import is_obscured
+from contracts.config import CameraConfig
+from contracts.messages import CameraHealth, CameraState, Quality
+from contracts.model_spec import ModelSpec
+from runtime.decoders.table import open_decoder
+from runtime.results import Result
+
+_FPS_OVER = 5.0  # seconds that the frame rate is the mean of
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The last frame that was counted, and what it gave."""
+
+    frame: Frame
+    counts: FrameCounts
+
+
+class CameraUnit:
+    """Counts one camera. Frames come from the lanes' threads, everything else from the daemon's.
+
+    Args:
+        camera: what is counted.
+        spec: the model.
+        ready: notified when a frame waits.
+        device: the box's id.
+
+    Raises:
+        DocumentError: the camera asks for what the model cannot give.
+    """
+
+    def __init__(self, camera: CameraConfig, spec: ModelSpec, ready: threading.Condition, device: str) -> None:
+        self.id = camera.id
+        self._device = device
+        self._gap = longest_gap(camera)
+        self._ready = ready
+        self._lock = threading.Lock()
+        self._counter = open_counter(camera, spec)
+        self._window = WindowAccumulator(camera, time.monotonic())
+        self._lines = [line.name for line in camera.line]
+        self._zones = [zone.name for zone in camera.zone]
+        self._quality: Quality = "no_camera"
+        self._last: _Counted | None = None
+        self._counted_at: deque[float] = deque(maxlen=1024)
+        self._slot = FrameSlot(keep_all=not camera.realtime, on_ready=self._notify)
+        self._capture = Capture(camera, Wanted(spec.input), self._slot)
+        decoder = open_decoder(spec, score=decoder_score(camera, spec))
+        self.stream = Stream(self._slot, decoder, self._take, self._shows_something, Timings())
+
+    def start(self) -> None:
+        """Open the camera."""
+        self._capture.start()
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        self._capture.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the source has ended and all its frames are counted."""
+        return self._capture.status().state == "ended" and self._slot.empty and self.stream.idle
+
+    def look(self, now: float) -> None:
+        """Notice that frames stopped coming; ``now`` in monotonic seconds."""
+        status = self._capture.status()
+        with self._lock:
+            if status.state in {"opening", "lost", "ended"}:
+                self._note("no_camera", now)
+            elif status.last_frame_at is not None and now - status.last_frame_at > self._gap:
+                self._note("stale", now)
+
+    def close_window(self, window: ClockWindow) -> WindowCounts:
+        """What the window that ended adds up to."""
+        dropped = self._capture.status().dropped
+        with self._lock:
+            return self._window.close(window, dropped)
+
+    def state(self, totals: Mapping[tuple[str, str], LineTotals], wall: float) -> CameraState:
+        """What the camera shows now; with no fresh frame its counts are None.
+
+        Args:
+            totals: committed totals by camera and line.
+            wall: seconds since 1970.
+        """
+        with self._lock:
+            quality, last = self._quality, self._last
+        fresh = last.counts if last is not None and quality == "ok" else None
+        return CameraState(
+            device=self._device,
+            camera=self.id,
+            at=utc_text(wall),
+            available=quality == "ok",
+            quality=quality,
+            frame=last.frame.sequence if last is not None else None,
+            count=None if fresh is None else round(fresh.count, 3),
+            zones={name: None if fresh is None else round(fresh.zones[name], 3) for name in self._zones},
+            lines={name: _in_out(totals[self.id, name]) for name in self._lines},
+        )
+
+    def health(self, now: float) -> CameraHealth:
+        """How the camera runs; ``now`` in monotonic seconds."""
+        status = self._capture.status()
+        with self._lock:
+            recent = [at for at in self._counted_at if now - at <= _FPS_OVER]
+            quality = self._quality
+        return CameraHealth(
+            fps=round(len(recent) / _FPS_OVER, 1),
+            latency_ms=self.stream.timings.latency("total"),
+            frames_seen=status.frames,
+            frames_dropped=dict(status.dropped),
+            reconnects=status.reconnects,
+            quality=quality,
+            problem=status.problem,
+        )
+
+    def _shows_something(self, frame: Frame) -> bool:
+        """Whether the model may be asked about the frame."""
+        if not is_obscured(frame.image):
+            return True
+        with self._lock:
+            self._note("obscured", frame.captured_at)
+        return False
+
+    def _take(self, frame: Frame, result: Result | None) -> None:
+        """A frame came out of the lanes, in order."""
+        with self._lock:
+            if result is None:
+                self._note("model_error", frame.captured_at)
+                return
+            counts = self._counter.update(result, frame.shown_at, frame.placement.aspect)
+            self._window.observe(counts, frame.captured_at)
+            self._quality = "ok"
+            self._last = _Counted(frame, counts)
+            self._counted_at.append(time.monotonic())
+
+    def _note(self, quality: Quality, at: float) -> None:
+        self._quality = quality
+        self._window.note(quality, at)
+
+    def _notify(self) -> None:
+        with self._ready:
+            self._ready.notify()
+
+
+def _in_out(total: LineTotals) -> dict[str, int]:
+    return {"in": total.total_in, "out": total.total_out}

@@ -1,0 +1,126 @@
+"""The kinds of source: which one a camera's ``source`` is, and how it is opened."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cameras.addresses import scheme_of, shown
+from agent.cameras.frame import Source, Wanted
+from agent.cameras.pictures import PictureFolder
+from agent.cameras.synthetic import NAME as SYNTHETIC
+from agent.cameras.synthetic import SyntheticSource, parse_synthetic
+from agent.cameras.video import OPEN_SECONDS, Feed, VideoSource
+from contracts.config import CameraConfig
+from contracts.errors import CameraError, UnknownNameError, did_you_mean
+
+Opener = Callable[[CameraConfig, Wanted, threading.Event], Source]
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A kind of source.
+
+    Args:
+        name: what it is called.
+        matches: whether a ``source`` is of this kind.
+        open: opens it, or raises `CameraError`.
+    """
+
+    name: str
+    matches: Callable[[str], bool]
+    open: Opener
+
+
+def open_source(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
+    """Open a camera's source.
+
+    Takes at most about twice `OPEN_SECONDS`, and as long as the system takes to look up a host's name.
+
+    Args:
+        camera: what is to be opened.
+        wanted: the model's input, which decides the size of the frames.
+        stop: ends the waits between two frames.
+
+    Raises:
+        CameraError: it does not open; the text says why and what to do, without credentials.
+        WrittenError: what is written can never be opened.
+    """
+    return kind_of(camera.source).open(camera, wanted, stop)
+
+
+def kind_of(source: str) -> SourceKind:
+    """The kind that a ``source`` is of.
+
+    Raises:
+        UnknownNameError: a URL of a scheme that is not known.
+    """
+    for kind in SOURCE_KINDS:
+        if kind.matches(source):
+            return kind
+    raise UnknownNameError("scheme of a camera's source", scheme_of(source) or "", _SCHEMES)
+
+
+def check_source(source: str) -> None:
+    """Refuse what can never be opened, without opening anything.
+
+    Raises:
+        WrittenError: an unknown scheme, or wrong settings of a synthetic camera.
+    """
+    if kind_of(source).name == SYNTHETIC:
+        parse_synthetic(source)
+
+
+def _open_rtsp(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
+    options = {
+        "rtsp_transport": camera.transport,
+        "timeout": f"{OPEN_SECONDS * 1e6:.0f}",  # microseconds that the socket may be silent
+        "allowed_media_types": "video",  # sound would keep a connection alive whose picture has stopped
+        # Streams describe themselves in the SDP, so there is little to find out. Not `nobuffer`: it throws away the
+        # first key frame, which is read while the stream is looked at.
+        "analyzeduration": "1000000",
+        "fpsprobesize": "0",
+        "buffer_size": "1048576",  # UDP: a key frame comes as a burst that overruns the usual 200 KB
+    }
+    return VideoSource(camera, wanted, Feed(camera.source, shown(camera.source), options=options, live=True), stop)
+
+
+def _open_http(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
+    return VideoSource(camera, wanted, Feed(camera.source, shown(camera.source), live=None), stop)
+
+
+def _open_v4l2(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
+    return VideoSource(camera, wanted, Feed(camera.source, camera.source, format="v4l2", live=True), stop)
+
+
+def _open_file(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
+    if not _is(Path.exists, camera.source, unsure=True):
+        meant = did_you_mean(camera.source.partition(":")[0], [SYNTHETIC])
+        raise CameraError(camera.id, f"file not found: {camera.source}", f"check the path{meant}")
+    # With its scheme, so that FFmpeg takes a ':' in the name for what it is.
+    return VideoSource(camera, wanted, Feed(f"file:{camera.source}", camera.source), stop)
+
+
+def _has_scheme(*schemes: str) -> Callable[[str], bool]:
+    return lambda source: scheme_of(source) in schemes
+
+
+def _is(asked: Callable[[Path], bool], source: str, *, unsure: bool = False) -> bool:
+    """What the file system says of a path; ``unsure`` where it may not be asked."""
+    try:
+        return asked(Path(source))
+    except OSError:
+        return unsure
+
+
+SOURCE_KINDS = (
+    SourceKind(SYNTHETIC, lambda source: source.partition(":")[0] == SYNTHETIC, SyntheticSource),
+    SourceKind("rtsp", _has_scheme("rtsp", "rtsps"), _open_rtsp),
+    SourceKind("http", _has_scheme("http", "https"), _open_http),
+    SourceKind("v4l2", lambda source: source.startswith("/dev/video"), _open_v4l2),
+    SourceKind("pictures", lambda source: scheme_of(source) is None and _is(Path.is_dir, source), PictureFolder),
+    SourceKind("file", lambda source: scheme_of(source) is None, _open_file),
+)
+_SCHEMES = ("rtsp", "rtsps", "http", "https")

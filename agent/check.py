@@ -1,0 +1,104 @@
+"""``edgetally-agent check``: would this configuration run? Every part is tried, and says what to do where it fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cameras.frame import Wanted
+from agent.cameras.table import open_source
+from agent.counting.counter import open_counter
+from agent.facts import device_facts
+from agent.model import load_model
+from agent.mqtt.check import check_broker
+from agent.store import Store
+from contracts.config import AgentConfig, CameraConfig
+from contracts.documents import without_credentials
+from contracts.errors import CameraError, EdgetallyError
+from runtime.bundle import Bundle, open_bundle
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried.
+
+    Args:
+        what: its name.
+        passed: whether it works.
+        text: what was found, or what is wrong and what to do.
+    """
+
+    what: str
+    passed: bool
+    text: str
+
+    def document(self) -> dict[str, object]:
+        """As plain data."""
+        return {"what": self.what, "passed": self.passed, "text": self.text}
+
+
+def check_config(config: AgentConfig, *, broker: bool = True) -> list[Finding]:
+    """Try every part of a configuration; the agent itself must not be running on the same state directory.
+
+    Args:
+        config: what would run.
+        broker: whether to connect to the broker too.
+    """
+    return list(_findings(config, broker=broker))
+
+
+def _findings(config: AgentConfig, *, broker: bool) -> Iterator[Finding]:
+    yield _try("state_dir", lambda: _check_store(config))
+    bundle: list[Bundle] = []
+    yield _try("bundle", lambda: _check_bundle(config, bundle))
+    if bundle:
+        yield _try("artifact", lambda: _check_artifact(config, bundle[0]))
+        for camera in config.camera:
+            yield _try(f"camera {camera.id}", lambda one=camera: _check_camera(one, bundle[0]))  # type: ignore[misc]
+    if broker:
+        yield _try(f"broker {config.broker.address}", lambda: _check_broker(config))
+
+
+def _try(what: str, work: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, passed=True, text=work())
+    except EdgetallyError as error:
+        return Finding(what, passed=False, text=without_credentials(str(error)))
+
+
+def _check_store(config: AgentConfig) -> str:
+    Store.open(Path(config.state_dir), max_reports=config.outbox.max_reports).close()
+    return f"{config.state_dir} can be written"
+
+
+def _check_bundle(config: AgentConfig, found: list[Bundle]) -> str:
+    bundle = open_bundle(Path(config.bundle))
+    bundle.check()
+    found.append(bundle)
+    model = bundle.manifest.model
+    return f"{model.name} {model.version}, every byte as built"
+
+
+def _check_artifact(config: AgentConfig, bundle: Bundle) -> str:
+    model = load_model(bundle, device_facts(), config.runtime)
+    model.close()
+    return f"{model.artifact.id} in {model.execution_precision} passes its golden samples"
+
+
+def _check_camera(camera: CameraConfig, bundle: Bundle) -> str:
+    open_counter(camera, bundle.manifest.model)
+    source = open_source(camera, Wanted(bundle.manifest.model.input), threading.Event())
+    try:
+        frame = source.read()
+    finally:
+        source.close()
+    if frame is None:
+        raise CameraError(camera.id, "expected a frame, got the end of the source", "check the source")
+    return "gives frames"
+
+
+def _check_broker(config: AgentConfig) -> str:
+    check_broker(config.broker)
+    return "accepts this client"

@@ -1,0 +1,190 @@
+"""What one camera's frames add up to over a window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.counting.clock import ClockWindow, utc_text
+from agent.counting.counter import FrameCounts
+from agent.counting.lines import Crossing
+from agent.counting.totals import Tally, tally
+from contracts.config import CameraConfig
+from contracts.messages import Level, Quality, Window, ZoneCounts
+
+_WORST_FIRST: Sequence[Quality] = ("model_error", "no_camera", "obscured", "stale", "ok")
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """What a CountReport says of one camera and window, apart from what the store adds.
+
+    Args:
+        camera: its id.
+        window: its borders.
+        frames_seen: frames that were counted.
+        frames_dropped: frames that were not, by cause.
+        coverage: observed seconds over the window's, 0 to 1; 0 where no frame was counted.
+        quality: what held for most of the window, the worse of equals; never ``ok`` where no frame was counted.
+        count: things in the picture; None where no frame was counted, which is not the same as zero.
+        zones: things in each zone, and visits; None likewise.
+        lines: crossings of the window; every line is there, and with no frame counted it is empty with coverage 0.
+    """
+
+    camera: str
+    window: Window
+    frames_seen: int
+    frames_dropped: Mapping[str, int]
+    coverage: float
+    quality: Quality
+    count: Level | None
+    zones: Mapping[str, ZoneCounts | None]
+    lines: Mapping[str, Tally]
+
+
+def longest_gap(camera: CameraConfig) -> float:
+    """Seconds that one frame may stand for: until the counts are stale, or as long as a low rate asked for needs."""
+    return max(camera.stale_after, 1.5 / camera.fps if camera.fps else 0.0)
+
+
+class WindowAccumulator:
+    """Adds up one camera's frames, window by window.
+
+    A frame is taken to show what was there from when it was taken until the next one, at most for `longest_gap`; over
+    the end of a window it goes on into the next. So means are over observed time, not over frames, and a burst of
+    frames weighs no more than the time that it took. A frame that is counted only after its window was closed is
+    counted in the next one: crossings are never lost, and never counted twice.
+
+    Args:
+        camera: whose frames; its lines and zones are reported even where nothing happened.
+        begins: monotonic seconds at which the first window begins to be kept.
+        quality: what holds until the first frame.
+    """
+
+    def __init__(self, camera: CameraConfig, begins: float, quality: Quality = "no_camera") -> None:
+        self._camera = camera
+        self._longest_gap = longest_gap(camera)
+        self._now = begins
+        self._quality: Quality = quality
+        self._shown: FrameCounts | None = None
+        self._shown_until = begins
+        self._dropped: dict[str, int] = {}
+        self._clear()
+
+    def observe(self, frame: FrameCounts, at: float) -> None:
+        """Add a frame that was counted; from now on the quality is ``ok``.
+
+        Args:
+            frame: its counts.
+            at: when it was taken, in monotonic seconds.
+        """
+        self._move_to(at)
+        self._quality = "ok"
+        self._shown, self._shown_until = frame, self._now + self._longest_gap
+        self._frames += 1
+        self._crossings += frame.crossings
+        for name, visits in (frame.visits or {}).items():
+            self._visits[name] = self._visits.get(name, 0) + visits
+        self._show(frame, 0.0)
+
+    def note(self, quality: Quality, at: float) -> None:
+        """Say what holds from ``at`` (monotonic seconds) until the next frame or note; not ``ok`` ends observation."""
+        self._move_to(at)
+        self._quality = quality
+        if quality != "ok":
+            self._shown = None
+
+    def close(self, window: ClockWindow, dropped: Mapping[str, int] | None = None) -> WindowCounts:
+        """End a window and begin the next.
+
+        Args:
+            window: the one that ended.
+            dropped: frames dropped since the camera was opened, by cause: a counter that only rises, or begins anew.
+
+        Returns:
+            What the frames since the last close add up to.
+        """
+        self._move_to(window.ends)
+        counted = self._frames > 0
+        counts = WindowCounts(
+            camera=self._camera.id,
+            window=Window(start=utc_text(window.start), end=utc_text(window.end)),
+            frames_seen=self._frames,
+            frames_dropped=self._newly_dropped(dropped or {}),
+            coverage=min(1.0, self._seconds["ok"] / window.seconds) if counted else 0.0,
+            quality=self._prevailing(),
+            count=self._count.level() if counted else None,
+            zones={zone.name: self._zone(zone.name) if counted else None for zone in self._camera.zone},
+            lines={line.name: self._crossed(line.name) for line in self._camera.line},
+        )
+        self._clear()
+        return counts
+
+    def _clear(self) -> None:
+        self._frames = 0
+        self._seconds: dict[Quality, float] = dict.fromkeys(_WORST_FIRST, 0.0)
+        self._count = _Levels()
+        self._zones = {zone.name: _Levels() for zone in self._camera.zone}
+        self._visits: dict[str, int] = {}
+        self._crossings: tuple[Crossing, ...] = ()
+
+    def _move_to(self, at: float) -> None:
+        """Give the time since the last move to what held in it."""
+        rest = max(0.0, at - self._now)
+        if self._shown is not None:
+            observed = min(rest, max(0.0, self._shown_until - self._now))
+            if observed > 0:
+                self._show(self._shown, observed)
+            rest -= observed
+            self._seconds["ok"] += observed
+        self._seconds["stale" if self._quality == "ok" else self._quality] += rest
+        self._now = max(at, self._now)
+
+    def _show(self, frame: FrameCounts, seconds: float) -> None:
+        self._count.add(frame.count, seconds)
+        for name, value in frame.zones.items():
+            self._zones[name].add(value, seconds)
+
+    def _prevailing(self) -> Quality:
+        """What held for most of the window; with no frame counted, what is wrong."""
+        candidates = _WORST_FIRST if self._frames else _WORST_FIRST[:-1]
+        most = max(self._seconds[quality] for quality in candidates)
+        if not self._frames and most == 0:
+            return "stale"
+        return next(quality for quality in candidates if self._seconds[quality] == most)
+
+    def _zone(self, name: str) -> ZoneCounts:
+        level = self._zones[name].level()
+        return ZoneCounts(**level.model_dump(), visits=self._visits.get(name))
+
+    def _crossed(self, name: str) -> Tally:
+        return tally(crossing for crossing in self._crossings if crossing.line == name)
+
+    def _newly_dropped(self, dropped: Mapping[str, int]) -> dict[str, int]:
+        """How many were dropped since the last close; a counter that fell began anew."""
+        new = {}
+        for cause, number in dropped.items():
+            before = self._dropped.get(cause, 0)
+            new[cause] = number - before if number >= before else number
+        self._dropped = dict(dropped)
+        return new
+
+
+class _Levels:
+    """Last, least, most and mean over time of a value."""
+
+    def __init__(self) -> None:
+        self._last, self._least, self._most = 0.0, float("inf"), float("-inf")
+        self._sum = self._seconds = 0.0
+
+    def add(self, value: float, seconds: float) -> None:
+        """Take in a value that held for some seconds, 0 where that is not known yet."""
+        self._last, self._least, self._most = value, min(self._least, value), max(self._most, value)
+        self._sum += value * seconds
+        self._seconds += seconds
+
+    def level(self) -> Level:
+        """What was taken in; the mean of no time is the last value."""
+        mean = self._sum / self._seconds if self._seconds > 0 else self._last
+        # Rounding must not put the mean outside of what it is the mean of.
+        return Level(last=self._last, mean=min(max(mean, self._least), self._most), min=self._least, max=self._most)

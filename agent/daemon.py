@@ -1,0 +1,201 @@
+"""The daemon: the one place that knows all parts, wires them, and turns them over until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.camera_unit import CameraUnit
+from agent.counting.clock import ClockWindow, WindowClock, utc_text
+from agent.facts import device_facts
+from agent.host import clock_synced, resident_mb
+from agent.lanes import LanePool
+from agent.ledger import Ledger, Origin
+from agent.model import LoadedModel, load_model
+from agent.mqtt.link import MqttLink
+from agent.store import Store
+from contracts.config import AgentConfig
+from contracts.facts import FactValue
+from contracts.messages import FactsMessage, Health, Hello
+from contracts.topics import Channel, Topic
+from contracts.version import VERSION
+from runtime.bundle import open_bundle
+
+_log = logging.getLogger(__name__)
+
+
+def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
+    """Run until SIGTERM or SIGINT, or until every source has ended.
+
+    Args:
+        config: all settings.
+        until_end: stop when every source has ended.
+
+    Raises:
+        EdgetallyError: it cannot start: settings, bundle, artifact or disk.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    daemon = Daemon(config)
+    try:
+        daemon.start()
+        daemon.run(stop, until_end=until_end)
+    finally:
+        daemon.close()
+
+
+class Daemon:
+    """A running agent.
+
+    Args:
+        config: all settings.
+
+    Raises:
+        BundleError: the bundle cannot be opened.
+        DocumentError: a camera asks for what the model cannot give.
+        StorageError: the state directory cannot be written.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        self._started = time.monotonic()
+        self._boot_id = uuid.uuid4().hex
+        self._facts = device_facts()
+        self._bundle = open_bundle(Path(config.bundle))
+        self._ready = threading.Condition()
+        spec = self._bundle.manifest.model
+        self._units = [CameraUnit(camera, spec, self._ready, config.device) for camera in config.camera]
+        self._closing: list[Callable[[], object]] = []  # called in reverse, as far as the start came
+
+    def start(self) -> None:
+        """Open everything: cameras at once, in their own threads, while the model loads.
+
+        Raises:
+            NoArtifactFitsError: no artifact fits and works here.
+            StorageError: the state directory cannot be written, or another agent has it.
+        """
+        config = self._config
+        self._store = Store.open(Path(config.state_dir), max_reports=config.outbox.max_reports)
+        self._closing.append(self._store.close)
+        for unit in self._units:
+            unit.start()
+            self._closing.append(unit.close)
+        self._model = load_model(self._bundle, self._facts, config.runtime)
+        self._closing.append(self._model.close)
+        origin = Origin(config.device, self._boot_id, self._model.artifact.digest)
+        self._ledger = Ledger(self._store, origin, config.camera, clock_synced)
+        self._pool = LanePool(self._model, [unit.stream for unit in self._units], self._ready)
+        self._pool.start()
+        self._closing.append(self._pool.stop)
+        self._link = MqttLink(config.broker, config.device, self._boot_id, self._store, hello=self._hello)
+        self._link.state(Topic(config.device, Channel.FACTS), self._facts_message())
+        self._link.start()
+        _say_what_runs(self._model)
+
+    def run(self, stop: threading.Event, *, until_end: bool) -> None:
+        """Close windows and publish until told to stop."""
+        clock = WindowClock(self._config.window_seconds, time.time(), time.monotonic())
+        state_due = health_due = time.monotonic()
+        while not stop.is_set():
+            now = time.monotonic()
+            for unit in self._units:
+                unit.look(now)
+            if clock.is_over(now):
+                self._turn(clock, now)
+            if now >= state_due:
+                self._publish_states()
+                state_due = now + self._config.state_seconds
+            if now >= health_due:
+                self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
+                health_due = now + self._config.health_seconds
+            if until_end and all(unit.ended for unit in self._units):
+                break
+            stop.wait(max(0.0, min(clock.window.ends, state_due, health_due) - time.monotonic()))
+        self._finish(clock)
+
+    def close(self) -> None:
+        """End everything in the reverse order of starting; safe at any point of it."""
+        with contextlib.ExitStack() as stack:  # one that fails does not keep the others from closing
+            for close in self._closing:
+                stack.callback(close)
+            self._closing.clear()
+
+    def _turn(self, clock: WindowClock, now: float) -> None:
+        """Close the window that is over, and those that a standstill left behind."""
+        while clock.is_over(now):
+            self._commit(clock.window)
+            jump = clock.turn(time.time(), now)
+            if jump:
+                _log.warning("the wall clock jumped by %.1f s; windows follow it from here", jump)
+
+    def _finish(self, clock: WindowClock) -> None:
+        """Count what is under way, close the window early, and give the broker a moment to take it."""
+        for unit in self._units:
+            unit.close()
+        self._pool.stop()
+        now = time.monotonic()
+        self._turn(clock, now)
+        window = clock.window
+        self._commit(ClockWindow(window.start, window.end, window.begins, min(now, window.ends)))
+        self._publish_states()
+        self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
+        self._link.stop()
+
+    def _commit(self, window: ClockWindow) -> None:
+        if self._ledger.commit([unit.close_window(window) for unit in self._units]):
+            self._link.wake()
+
+    def _publish_states(self) -> None:
+        wall = time.time()
+        for unit in self._units:
+            state = unit.state(self._ledger.totals, wall)
+            self._link.state(Topic(self._config.device, Channel.CAMERA_STATE, unit.id), state)
+
+    def _health(self, now: float) -> Health:
+        outbox = self._store.status()
+        return Health(
+            device=self._config.device,
+            at=utc_text(time.time()),
+            uptime=round(now - self._started, 1),
+            rss_mb=resident_mb(),
+            outbox_waiting=outbox.waiting,
+            outbox_dropped=outbox.dropped,
+            cameras={unit.id: unit.health(now) for unit in self._units},
+        )
+
+    def _hello(self) -> Hello:
+        return Hello(
+            device=self._config.device,
+            boot_id=self._boot_id,
+            version=VERSION,
+            models={"main": self._model.artifact.digest},
+        )
+
+    def _facts_message(self) -> FactsMessage:
+        return FactsMessage(
+            device=self._config.device,
+            labels=dict(self._config.labels),
+            facts={name: _plain(value) for name, value in self._facts.items()},
+            artifacts=list(self._model.considered),
+        )
+
+
+def _say_what_runs(model: LoadedModel) -> None:
+    for considered in model.considered:
+        if considered.refused is None:
+            _log.info(
+                "running %s in %s with %d lanes", considered.artifact, model.execution_precision, len(model.lanes)
+            )
+        else:
+            _log.info("refused %s: %s", considered.artifact, considered.refused)
+
+
+def _plain(value: FactValue) -> str | int | float | bool | list[str]:
+    return list(value) if isinstance(value, tuple) else value

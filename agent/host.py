@@ -1,0 +1,28 @@
+"""Small things that only the operating system knows; what it does not tell is None."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+_TIMEX_BYTES = 256  # struct timex has 208 bytes on 64-bit Linux; adjtimex(2)
+_TIME_ERROR = 5  # "the system clock is not synchronized to a reliable server", adjtimex(2)
+
+
+def clock_synced() -> bool | None:
+    """Whether the kernel holds the wall clock to be synchronised (adjtimex(2))."""
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != _TIME_ERROR
+
+
+def resident_mb() -> float | None:
+    """Resident memory of this process, in MB of 10^6 bytes."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)

@@ -1,0 +1,80 @@
+"""The newest value of every topic that is not a report: nothing stale is ever queued."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from agent.mqtt.ports import Outgoing
+from contracts.topics import Topic
+
+
+@dataclass
+class _Post:
+    """A topic's newest value: ``dirty`` where it was not sent yet, ``on_its_way`` until the broker answered."""
+
+    payload: bytes
+    dirty: bool = True
+    on_its_way: bool = False
+
+
+class Board:
+    """Newest values, left by any thread and taken by the link's."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._connected = False
+        self._posts: dict[Topic, _Post] = {}
+
+    def put(self, topic: Topic, payload: bytes) -> bool:
+        """Leave a value; an empty one takes a retained message back.
+
+        Returns:
+            Whether it waits to be sent: what is not retained is dropped where there is no connection.
+        """
+        with self._mutex:
+            if not (self._connected or topic.channel.retained):
+                return False
+            post = self._posts.setdefault(topic, _Post(payload))
+            post.payload, post.dirty = payload, True
+            return True
+
+    def connected(self) -> None:
+        """A connection begins: everything is sent again, as the broker may have lost it."""
+        with self._mutex:
+            self._connected = True
+            for post in self._posts.values():
+                post.dirty, post.on_its_way = True, False
+
+    def disconnected(self) -> None:
+        """It ended: what is not retained is of no use later."""
+        with self._mutex:
+            self._connected = False
+            for topic in [topic for topic in self._posts if not topic.channel.retained]:
+                del self._posts[topic]
+
+    def take(self) -> tuple[Topic, Outgoing] | None:
+        """The next value to send, None where there is none; `sent` or `answered` must follow for its topic."""
+        with self._mutex:
+            for topic, post in self._posts.items():
+                if post.dirty and not post.on_its_way:
+                    post.dirty, post.on_its_way = False, True
+                    channel = topic.channel
+                    return topic, Outgoing(str(topic), post.payload, channel.qos, channel.retained)
+            return None
+
+    def answered(self, topic: Topic) -> None:
+        """Its last value is with the broker, or will never be."""
+        with self._mutex:
+            post = self._posts.get(topic)
+            if post is None:
+                return
+            post.on_its_way = False
+            if not post.dirty and not (post.payload and topic.channel.retained):
+                del self._posts[topic]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every value is with the broker."""
+        with self._mutex:
+            return not any(post.dirty or post.on_its_way for post in self._posts.values())

@@ -1,0 +1,49 @@
+"""What comes from the broker: in this version nothing is obeyed, and nothing that comes may do harm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from agent.limited_log import LimitedLog
+from agent.mqtt.ports import Received, Unreadable
+
+_log = logging.getLogger(__name__)
+
+Receiver = Callable[[Received], None]
+"""Takes a message; what it raises is logged and counted."""
+
+
+class Incoming:
+    """Hands messages on, and counts those that nobody took.
+
+    Args:
+        receiver: takes messages; where there is none each is refused.
+    """
+
+    def __init__(self, receiver: Receiver | None = None) -> None:
+        self._receiver = receiver
+        self._limited = LimitedLog(_log, seconds=60.0)
+        self.refused = 0
+
+    def take(self, message: Received | Unreadable) -> None:
+        """A message came; never raises."""
+        if isinstance(message, Unreadable):
+            self._refuse("a message was refused: %s", message.why)
+        elif not message.payload:
+            return  # a retained message was taken back
+        elif self._receiver is None:
+            self._refuse("remote configuration is not enabled in this version; %r was refused", message.topic)
+        else:
+            self._hand_on(self._receiver, message)
+
+    def _hand_on(self, receiver: Receiver, message: Received) -> None:
+        try:
+            receiver(message)
+        except Exception:  # noqa: BLE001 - whoever sends must not be able to stop the link
+            self.refused += 1
+            self._limited.exception("a message on %r was refused", message.topic)
+
+    def _refuse(self, text: str, detail: str) -> None:
+        self.refused += 1
+        self._limited.error(text, detail)

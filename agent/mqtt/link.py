@@ -1,0 +1,319 @@
+"""The link to the broker: a thread that connects, says who is here, empties the outbox, and does so again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.backoff import Backoff
+from agent.counting.clock import utc_text
+from agent.mqtt.bell import Bell
+from agent.mqtt.board import Board
+from agent.mqtt.incoming import Incoming, Receiver
+from agent.mqtt.ports import (
+    Acknowledged,
+    Attempt,
+    Ended,
+    Event,
+    Opener,
+    Outbox,
+    Outgoing,
+    Received,
+    Session,
+    SubscriptionRefused,
+    Unreadable,
+    Version,
+)
+from agent.mqtt.problems import ConnectError
+from agent.mqtt.pump import Pump, PumpSettings
+from agent.mqtt.session import open_session
+from agent.mqtt.tls import make_context
+from agent.mqtt.version import VersionChoice
+from contracts.config import BrokerConfig
+from contracts.documents import MachineModel
+from contracts.errors import EdgetallyError
+from contracts.messages import Hello, Status
+from contracts.topics import Channel, Topic
+
+_log = logging.getLogger(__name__)
+
+_SUSPICIOUS = 3  # connections in a row that did not last
+_CLONE_HINT = "; again and again: does another device have the same name?"
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """How the link behaves.
+
+    Args:
+        pump: what is sent when.
+        stable: seconds that a connection has to last before the next delay is the first one again.
+        contested: the same after another client took the id over: two that fight should do so slowly.
+        connect: seconds to wait for TCP, for TLS and for the broker's answer, each.
+        flush: seconds that stopping waits for the outbox to empty.
+        farewell: seconds that stopping then waits for the broker to take the last message.
+    """
+
+    pump: PumpSettings = field(default_factory=PumpSettings)
+    stable: float = 30.0
+    contested: float = 600.0
+    connect: float = 10.0
+    flush: float = 3.0
+    farewell: float = 2.0
+
+
+@dataclass(frozen=True)
+class LinkStatus:
+    """How the link is.
+
+    Args:
+        connected: whether the broker accepted the connection that is open now.
+        problem: what is wrong, None where nothing is known to be.
+        protocol: version of MQTT of the open connection.
+        waiting: reports that no broker has acknowledged.
+        sent: reports acknowledged since the start.
+        refused_messages: messages that came and were not obeyed.
+    """
+
+    connected: bool
+    problem: str | None
+    protocol: Version | None
+    waiting: int
+    sent: int
+    refused_messages: int
+
+
+class MqttLink:
+    """Publishes what the outbox and the rest of the agent leave with it; implements `Outlet`.
+
+    Args:
+        config: the broker.
+        device: this device's id, also its client id.
+        boot_id: of this boot.
+        outbox: reports that wait; the store. It has to stay open until `stop` returned.
+        hello: what is said at the beginning of every connection.
+        backoff: how long to wait between connections.
+        receiver: takes what comes; where there is none everything is refused.
+        opener: makes connections.
+        settings: how it behaves.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts that it is composed of
+        self,
+        config: BrokerConfig,
+        device: str,
+        boot_id: str,
+        outbox: Outbox,
+        *,
+        hello: Callable[[], Hello],
+        backoff: Backoff | None = None,
+        receiver: Receiver | None = None,
+        opener: Opener = open_session,
+        settings: LinkSettings | None = None,
+    ) -> None:
+        self._config = config
+        self._device = device
+        self._boot_id = boot_id
+        self._outbox = outbox
+        self._hello = hello
+        self._backoff = backoff or Backoff(first=2.0, most=120.0)
+        self._opener = opener
+        self._settings = settings or LinkSettings()
+        self._versions = VersionChoice()
+        self._incoming = Incoming(receiver)
+        self._bell = Bell()
+        self._board = Board()
+        self._pump = Pump(outbox, self._board, boot_id, self._settings.pump)
+        self._news = threading.Event()
+        self._stop_at: float | None = None
+        self._protocol: Version | None = None
+        self._problem: str | None = "not connected yet"
+        self._said: str | None = None
+        self._short_lived = 0
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what can be sent in a few seconds, say goodbye and end; twice is harmless."""
+        settings = self._settings
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + settings.flush
+        self._news.set()
+        self._bell.ring()
+        if self._thread.ident is None:
+            return
+        self._thread.join(settings.flush + settings.farewell + 5.0)
+        if self._thread.is_alive():  # inside a look-up of the host's name, which nothing can interrupt
+            _log.warning("the connection to %s did not end in time and is left behind", self._config.address)
+        else:
+            self._bell.close()
+
+    def state(self, topic: Topic, message: MachineModel | None) -> None:
+        """Publish the newest value of a topic; see `Outlet`."""
+        payload = b"" if message is None else _json(message)
+        if self._board.put(topic, payload) and self._protocol is not None:
+            self._bell.ring()
+
+    def wake(self) -> None:
+        """Say that the store has new reports."""
+        self._news.set()
+        if self._protocol is not None:
+            self._bell.ring()
+
+    def status(self) -> LinkStatus:
+        """How the link is.
+
+        Raises:
+            StorageError: the store could not be asked.
+        """
+        protocol = self._protocol
+        return LinkStatus(
+            connected=protocol is not None,
+            problem=self._pump.refusal if protocol is not None else self._problem,
+            protocol=protocol,
+            waiting=self._outbox.status().waiting,
+            sent=self._pump.sent,
+            refused_messages=self._incoming.refused,
+        )
+
+    def _run(self) -> None:
+        while self._stop_at is None:
+            try:
+                self._live()
+            except EdgetallyError as error:
+                self._say(str(error))
+            except Exception:  # noqa: BLE001 - a box that is silent for ever is worse than one that begins again
+                _log.exception("the link to %s failed inside, and begins again", self._config.address)
+                self._problem = "it failed inside; see the log"
+            self._rest(self._backoff.next())
+        self._problem = "stopped"
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not when stopping."""
+        deadline = time.monotonic() + seconds
+        while self._stop_at is None and (left := deadline - time.monotonic()) > 0:
+            self._bell.wait(left)
+
+    def _live(self) -> None:
+        """One connection, from its beginning to its end."""
+        session = self._connect()
+        began = time.monotonic()
+        self._protocol = session.limits.version
+        self._said = None
+        _log.info("connected to %s by MQTT %s", self._config.address, self._protocol)
+        ended = None
+        try:
+            ended = self._converse(session)
+        finally:
+            self._protocol = None
+            session.close(politely=ended is None and self._stop_at is not None)
+            self._pump.end()
+        if ended is not None:
+            self._judge(ended, time.monotonic() - began)
+
+    def _connect(self) -> Session:
+        version = self._versions.next()
+        attempt = Attempt(
+            config=self._config,
+            client_id=self._device,
+            version=version,
+            tls=make_context(self._config),  # anew each time, so that renewed certificates are taken
+            bell=self._bell,
+            will=self._status("offline", "connection lost", at=None),
+            subscriptions=(str(Topic(self._device, Channel.DESIRED)),),
+            given_up=lambda: self._stop_at is not None,
+            patience=self._settings.connect,
+        )
+        try:
+            session = self._opener(attempt)
+        except ConnectError as error:
+            self._versions.failed(version, error)
+            raise
+        self._versions.succeeded(version)
+        return session
+
+    def _converse(self, session: Session) -> Ended | None:
+        """Send and receive until the connection ends, or None where we end it."""
+        self._pump.begin(session.limits, self._greetings())
+        while True:
+            if self._news.is_set():
+                self._news.clear()
+                self._pump.look_again()
+            self._pump.feed(session.publish)
+            if self._is_done():
+                self._say_goodbye(session)
+                return None
+            ended = self._take(session.wait(self._patience()))
+            if ended is not None:
+                return ended
+            if self._pump.is_stuck:
+                return Ended(f"the broker left a message unanswered for {self._settings.pump.answer_within:g} s")
+
+    def _take(self, events: list[Event]) -> Ended | None:
+        self._pump.answered([event for event in events if isinstance(event, Acknowledged)])
+        ended = None
+        for event in events:
+            if isinstance(event, (Received, Unreadable)):
+                self._incoming.take(event)
+            elif isinstance(event, SubscriptionRefused):
+                _log.warning("%s does not let this device listen: %s", self._config.address, event.refusal)
+            elif isinstance(event, Ended):
+                ended = event
+        return ended
+
+    def _is_done(self) -> bool:
+        return self._stop_at is not None and (self._pump.is_idle or time.monotonic() >= self._stop_at)
+
+    def _say_goodbye(self, session: Session) -> None:
+        token = session.publish(self._status("offline", "stopped", at=utc_text(time.time())))
+        deadline = time.monotonic() + self._settings.farewell
+        while (left := deadline - time.monotonic()) > 0:
+            events = session.wait(left)
+            answers = [event for event in events if isinstance(event, Acknowledged)]
+            self._pump.answered(answers)
+            if any(answer.token == token for answer in answers) or any(isinstance(event, Ended) for event in events):
+                return
+
+    def _patience(self) -> float | None:
+        """Seconds until something is to be done although nothing happens."""
+        deadlines = [at for at in (self._pump.deadline, self._stop_at) if at is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _judge(self, ended: Ended, lasted: float) -> None:
+        """A connection that did not last counts as a failed one, so that trouble is met ever more slowly."""
+        needed = self._settings.contested if ended.taken_over else self._settings.stable
+        if lasted >= needed:
+            self._backoff.reset()
+        self._short_lived = self._short_lived + 1 if lasted < self._settings.stable else 0
+        # Not every broker says so when a second box, made from a copy of this one's disk, takes the connection over.
+        hint = _CLONE_HINT if self._short_lived >= _SUSPICIOUS and not ended.taken_over else ""
+        self._say(f"broker {self._config.address}: {ended.problem}{hint}")
+
+    def _say(self, problem: str) -> None:
+        """Note what is wrong; the same trouble is logged once, not at every attempt."""
+        self._problem = problem
+        if self._stop_at is None and problem != self._said:
+            _log.warning("%s; trying again, reports wait", problem)
+            self._said = problem
+
+    def _greetings(self) -> list[Outgoing]:
+        hello = Topic(self._device, Channel.HELLO)
+        return [
+            self._status("online", "connected", at=utc_text(time.time())),
+            Outgoing(str(hello), _json(self._hello()), hello.channel.qos, hello.channel.retained),
+        ]
+
+    def _status(self, status: str, reason: str, at: str | None) -> Outgoing:
+        topic = Topic(self._device, Channel.STATUS)
+        message = Status.model_validate({"status": status, "boot_id": self._boot_id, "reason": reason, "at": at})
+        return Outgoing(str(topic), _json(message), topic.channel.qos, topic.channel.retained)
+
+
+def _json(message: MachineModel) -> bytes:
+    return message.model_dump_json(by_alias=True).encode()

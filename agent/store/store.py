@@ -1,0 +1,270 @@
+"""The store: what was counted is committed once, as a whole, before anybody hears of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from typing_extensions import Self
+
+from agent.counting.clock import utc_text
+from agent.store import counters, outbox
+from agent.store.counters import Counter, LineDefinition, Totals
+from agent.store.database import NAME, make_directory, open_database, storage_errors
+from agent.store.lock import DirectoryLock
+from agent.store.outbox import ReportDraft, Row
+
+_ACKNOWLEDGED_AT_ONCE = 500  # acknowledgements that may wait for the next window's transaction
+_CHECKPOINT_EVERY = 100  # transactions
+_PAGE = 4096  # bytes
+_FRAME = _PAGE + 24  # bytes of a page in the write-ahead log
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """How full the outbox is.
+
+    Args:
+        waiting: reports that no broker has acknowledged.
+        dropped: reports dropped since the store began, as there were too many.
+        written_bytes: about how much was written to the disk since it was opened.
+    """
+
+    waiting: int
+    dropped: int
+    written_bytes: int
+
+
+class Store:
+    """Totals, sequence numbers and waiting reports of a box, on disk. Safe to call from several threads.
+
+    Acknowledged reports are forgotten with the next window's transaction, so that a window costs one write: after a
+    crash the last few may be sent twice, which their numbers make harmless.
+
+    Args:
+        directory: the state directory.
+        connection: its database.
+        lock: held until closed.
+        max_reports: the oldest are dropped beyond this.
+        wall: seconds since 1970.
+        monotonic: seconds since boot.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        connection: sqlite3.Connection,
+        lock: DirectoryLock,
+        *,
+        max_reports: int,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._path = directory / NAME
+        self._connection = connection
+        self._directory_lock = lock
+        self._max_reports = max_reports
+        self._wall = wall
+        self._monotonic = monotonic
+        self._mutex = threading.RLock()
+        self._acknowledged: set[int] = set()
+        self._transactions = 0
+        self._frames_seen = 0
+        self._written = 0
+        with storage_errors(self._path):
+            self.store_id: str = connection.execute("SELECT store_id FROM identity").fetchone()[0]
+            self._rows: int = connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
+            self._counters = counters.open_counters(connection)
+
+    @classmethod
+    def open(
+        cls,
+        state_dir: Path,
+        *,
+        max_reports: int = 100_000,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Open the store of a state directory, or begin one.
+
+        A damaged database is moved aside and a new store begins, under a new ``store_id`` and with new counters.
+
+        Args:
+            state_dir: a folder; made where it is missing.
+            max_reports: reports that wait for the broker; the oldest are dropped, and counted, beyond this.
+            wall: seconds since 1970.
+            monotonic: seconds since boot.
+
+        Raises:
+            StateInUseError: another agent runs on it.
+            NewerSchemaError: a newer edgetally wrote it.
+            StorageError: the disk is full, read-only or not writable.
+        """
+        make_directory(state_dir)
+        lock = DirectoryLock(state_dir)
+        try:
+            connection = open_database(state_dir, uuid.uuid4().hex, wall())
+            return cls(state_dir, connection, lock, max_reports=max_reports, wall=wall, monotonic=monotonic)
+        except BaseException:
+            lock.close()
+            raise
+
+    def counters(self, lines: Sequence[LineDefinition]) -> dict[tuple[str, str], Counter]:
+        """Say which lines are counted from now on; every other counter is closed.
+
+        A line that moved, or counts other labels, has another digest and so begins a new counter.
+
+        Args:
+            lines: all lines of all cameras.
+
+        Returns:
+            The counter of each line, with its committed totals, by camera and line.
+
+        Raises:
+            StorageError: it could not be committed.
+        """
+        with self._mutex:
+            with self._transaction():
+                new = counters.settle(self._connection, self._counters.values(), lines, utc_text(self._wall()))
+            self._counters = new
+            return {(c.definition.camera, c.definition.line): c for c in new.values()}
+
+    def commit(self, drafts: Sequence[ReportDraft], totals: Mapping[str, Totals]) -> list[int]:
+        """Commit a window: all its reports and totals, or nothing.
+
+        Args:
+            drafts: reports of all cameras.
+            totals: new totals by counter id; counters that are not named keep theirs.
+
+        Returns:
+            The numbers of the reports.
+
+        Raises:
+            StorageError: nothing was committed; the same totals may be given again, with the next window's.
+            DamagedError: the database broke; only a restart helps.
+            ValueError: a counter is not open, or a total would fall.
+        """
+        with self._mutex:
+            with self._transaction():
+                counters.write(self._connection, self._counters, totals)
+                rows = self._rows - outbox.remove(self._connection, self._acknowledged)
+                numbers = outbox.append(self._connection, drafts, created=self._wall(), committed_at=self._monotonic())
+                rows += len(drafts)
+                excess = max(0, rows - self._max_reports)
+                if excess:
+                    outbox.drop_oldest(self._connection, excess)
+            self._rows = rows - excess
+            self._acknowledged.clear()
+            for counter_id, new in totals.items():
+                self._counters[counter_id] = replace(self._counters[counter_id], totals=new)
+            return numbers
+
+    def waiting(self, after_seq: int, limit: int) -> list[Row]:
+        """Reports that no broker has acknowledged.
+
+        Args:
+            after_seq: only those with a higher number; 0 for all.
+            limit: at most this many; fewer come only where there are no more.
+
+        Raises:
+            StorageError: they could not be read.
+        """
+        found: list[Row] = []
+        with self._mutex, storage_errors(self._path):
+            while len(found) < limit:
+                rows = outbox.read(self._connection, after_seq, limit - len(found))
+                if not rows:
+                    break
+                after_seq = rows[-1].seq
+                found += [row for row in rows if row.seq not in self._acknowledged]
+        return found
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """Forget reports that the broker has; at the latest when the store is closed.
+
+        Raises:
+            StorageError: it could not be committed; they are forgotten later.
+        """
+        with self._mutex:
+            self._acknowledged.update(seqs)
+            if len(self._acknowledged) >= _ACKNOWLEDGED_AT_ONCE:
+                self._forget()
+
+    def discard(self, seqs: Sequence[int]) -> None:
+        """Drop, and count, reports that no broker will ever take.
+
+        Raises:
+            StorageError: it could not be committed.
+        """
+        with self._mutex:
+            with self._transaction():
+                removed = outbox.remove(self._connection, seqs)
+                self._connection.execute("UPDATE identity SET dropped = dropped + ?", (removed,))
+            self._rows -= removed
+
+    def status(self) -> StoreStatus:
+        """How full the outbox is.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+        with self._mutex, storage_errors(self._path):
+            dropped = self._connection.execute("SELECT dropped FROM identity").fetchone()[0]
+            return StoreStatus(max(0, self._rows - len(self._acknowledged)), dropped, self._written)
+
+    def close(self) -> None:
+        """Write what is left and let go of the directory; twice is harmless.
+
+        Raises:
+            StorageError: what was acknowledged could not be forgotten; it may be sent again.
+        """
+        with self._mutex:
+            try:
+                if self._acknowledged:
+                    self._forget()
+            finally:
+                self._acknowledged.clear()
+                self._connection.close()
+                self._directory_lock.close()
+
+    def _forget(self) -> None:
+        with self._transaction():
+            removed = outbox.remove(self._connection, self._acknowledged)
+        self._rows -= removed
+        self._acknowledged.clear()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing, on the disk when it returns.
+
+        Raises:
+            StorageError: nothing was committed.
+            DamagedError: nothing was committed, nor will be.
+        """
+        with storage_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        self._transactions += 1
+        if self._transactions % _CHECKPOINT_EVERY == 0:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Move the log into the database, and so learn how much was written."""
+        # What failed here is tried again with a later window; the log itself is complete and durable.
+        with contextlib.suppress(sqlite3.Error):
+            busy, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            fresh = frames - self._frames_seen
+            self._written += max(0, fresh) * _FRAME + moved * _PAGE
+            self._frames_seen = frames if busy or moved < frames else 0

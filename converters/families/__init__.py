@@ -1,0 +1,1 @@
+"""One module per target family: each writes artifacts of one file format."""

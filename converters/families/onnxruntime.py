@@ -1,0 +1,64 @@
+"""ONNX Runtime: the folded model as ONNX, not optimised offline (that would tie it to one version and processor)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import onnx
+
+from contracts.errors import ModelFileError
+from contracts.facts import Requirement
+from contracts.manifest import TensorInfo
+from converters.families.base import Emitted, Job
+from converters.read import opset, output_shapes
+
+# The first ONNX Runtime that implements an opset or reads an IR version, from its "ONNX Runtime compatibility" page.
+_BY_OPSET = {11: "1.0", 12: "1.3", 13: "1.6", 14: "1.8", 15: "1.9", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15"}
+_BY_OPSET |= {20: "1.17", 21: "1.18"}
+_BY_IR = {8: "1.12", 9: "1.15", 10: "1.18"}
+
+
+def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """See `converters.families.base.Family`."""
+    if job.folded is None:
+        raise ModelFileError(
+            f"{job.source}: ONNX Runtime takes ONNX files, got {job.source.suffix}, which is packed for its own "
+            "runtime only; put model.onnx into the model directory"
+        )
+    return wanted
+
+
+def emit(job: Job, precision: str, folder: Path) -> Emitted:
+    """See `converters.families.base.Family`."""
+    assert job.folded is not None  # `precisions` refused it
+    entry = folder / "model.onnx"
+    shutil.copyfile(job.folded, entry)
+    model = onnx.load(entry)
+    onnx.checker.check_model(model, full_check=True)
+    (frame,) = model.graph.input
+    shape = tuple(dimension.dim_value for dimension in frame.type.tensor_type.shape.dim)
+    return Emitted(
+        precision=precision,
+        entry=entry,
+        inputs=(TensorInfo(name=frame.name, dtype="uint8", shape=shape),),
+        outputs=tuple(_info(job, model, name, shape) for name, shape in output_shapes(job.source, model).items()),
+        rounded=False,
+        floors=_floors(model),
+        toolchain={"onnx": onnx.__version__},
+    )
+
+
+def _info(job: Job, model: onnx.ModelProto, name: str, shape: tuple[int, ...]) -> TensorInfo:
+    (value,) = (value for value in model.graph.output if value.name == name)
+    kind = value.type.tensor_type.elem_type
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+    except KeyError:
+        raise ModelFileError(f"{job.source}: output {name!r} has an unknown type {kind}; export it again") from None
+    return TensorInfo(name=name, dtype=str(dtype), shape=shape)
+
+
+def _floors(model: onnx.ModelProto) -> tuple[Requirement, ...]:
+    versions = [table[key] for table, key in ((_BY_OPSET, opset(model)), (_BY_IR, model.ir_version)) if key in table]
+    return tuple(Requirement(fact="runtime.onnxruntime", at_least=version) for version in versions)

@@ -1,0 +1,122 @@
+"""OpenVINO: the intermediate representation (.xml with .bin), never a compiled blob, which only one version reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import openvino as ov
+
+from contracts.errors import ModelFileError
+from contracts.facts import Requirement
+from contracts.manifest import TensorInfo
+from contracts.model_spec import InputSpec
+from converters.families.base import Emitted, Job
+from converters.ir import element_precision, read_ir
+from converters.read import first_line
+
+# The first OpenVINO that reads an operator set, from its page "Available Operation Sets" (2024.6); a newer set needs
+# the version that wrote it.
+_BY_OPSET = {11: "2023.0", 12: "2023.1", 13: "2023.2", 14: "2024.0", 15: "2024.5"}
+_OLDEST = "2022.3"
+_Result = TypeVar("_Result")
+
+
+def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """See `converters.families.base.Family`; an IR is packed as it is, so its precision is what it holds."""
+    if job.folded is not None:
+        return tuple(precision for precision in wanted if precision in {"fp32", "fp16"})
+    if job.source.suffix != ".xml":
+        raise ModelFileError(
+            f"{job.source}: OpenVINO takes ONNX and its own .xml, got {job.source.suffix}; "
+            "put model.onnx or model.xml into the model directory"
+        )
+    return (element_precision(read_ir(job.source)),)
+
+
+def emit(job: Job, precision: str, folder: Path) -> Emitted:
+    """See `converters.families.base.Family`."""
+    model = _from_onnx(job.folded, job.source) if job.folded else _with_preparation(job.source, job.spec.input)
+    for key, value in job.origin.items():
+        model.set_rt_info(value, ["edgetally", key])
+    entry = folder / "model.xml"
+    # An IR keeps the element types it came with; compressing one again would change what was said to be packed as is.
+    compress = precision == "fp16" and job.folded is not None
+    _guarded(job.source, "does not save it", lambda: ov.save_model(model, entry, compress_to_fp16=compress))
+    saved = _guarded(job.source, "does not read back what it wrote", lambda: ov.Core().read_model(entry))
+    return Emitted(
+        precision=precision,
+        entry=entry,
+        inputs=tuple(_info(job.source, port) for port in saved.inputs),
+        outputs=tuple(_info(job.source, port) for port in saved.outputs),
+        rounded=compress,
+        floors=(Requirement(fact="runtime.openvino", at_least=_floor(entry)),),
+        toolchain={"openvino": _version()},
+    )
+
+
+def _from_onnx(folded: Path, source: Path) -> ov.Model:
+    import onnx
+
+    # Not Core.read_model: converting also settles shapes, which halves the time a device takes to compile it.
+    model = _guarded(source, "does not convert it", lambda: ov.convert_model(folded))
+    # A tensor may carry the names of several ONNX values that turned out to be one; keep the one that decoders know.
+    names = [value.name for value in onnx.load(folded, load_external_data=False).graph.output]
+    for port, name in zip(model.outputs, names, strict=True):
+        port.get_tensor().set_names({name})
+    return model
+
+
+def _with_preparation(source: Path, spec: InputSpec) -> ov.Model:
+    """An IR with the preparation put before it: uint8 NHWC BGR in, as for every artifact."""
+    model = read_ir(source)
+    names = [port.any_name for port in model.outputs]
+    prepare = ov.preprocess.PrePostProcessor(model)
+    frame = prepare.input()
+    frame.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    frame.tensor().set_color_format(ov.preprocess.ColorFormat.BGR)
+    steps = frame.preprocess().convert_element_type(ov.Type.f32)
+    if spec.color != "bgr":
+        formats = {"rgb": ov.preprocess.ColorFormat.RGB, "gray": ov.preprocess.ColorFormat.GRAY}
+        steps.convert_color(formats[spec.color])
+    if any(spec.mean):
+        steps.mean(list(spec.mean) * (spec.channels // len(spec.mean)))
+    if any(value != 1.0 for value in spec.std):
+        steps.scale(list(spec.std) * (spec.channels // len(spec.std)))
+    frame.model().set_layout(ov.Layout("NCHW"))
+    built = _guarded(source, "does not put the preparation before it", prepare.build)
+    for port, name in zip(built.outputs, names, strict=True):
+        port.get_tensor().set_names({name})
+    return built
+
+
+def _info(source: Path, port: ov.Output) -> TensorInfo:
+    if port.partial_shape.is_dynamic:
+        raise ModelFileError(
+            f"{source}: expected {port.any_name!r} to have one size, got {port.partial_shape}; "
+            "export the model with a fixed input size and without NMS"
+        )
+    return TensorInfo(name=port.any_name, dtype=str(port.element_type.to_dtype()), shape=tuple(port.shape))
+
+
+def _floor(entry: Path) -> str:
+    found = re.findall(r'version="opset(\d+)"', entry.read_text(encoding="utf-8"))
+    newest = max((int(number) for number in found), default=0)
+    if newest < min(_BY_OPSET):
+        return _OLDEST
+    return _BY_OPSET.get(newest, ".".join(_version().split(".")[:2]))
+
+
+def _version() -> str:
+    return str(ov.__version__).partition("-")[0]
+
+
+def _guarded(source: Path, problem: str, work: Callable[[], _Result]) -> _Result:
+    try:
+        return work()
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"{source}: OpenVINO {problem} ({first_line(error)}); choose another target or export the model again"
+        ) from error

@@ -1,0 +1,124 @@
+"""What the command line prints: bundles and targets as tables or as plain data, and the progress of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from contracts.facts import Requirement
+from contracts.manifest import Artifact, Manifest, Parity
+from converters.request import Progress as ProgressCallback
+from converters.table import EXTRA, missing_package
+from runtime.bundle import Bundle
+from targets.load import all_targets
+
+_MEBIBYTE = 1 << 20
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[ProgressCallback]:
+    """A bar on stderr that follows the steps of a build; nothing where stderr is no terminal, or on request."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+    with bar:
+        task = bar.add_task("starting", total=None)
+
+        def step(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield step
+
+
+def bundle_summary(bundle: Bundle) -> dict[str, object]:
+    """A bundle as plain data: where it is, then its manifest, then size and digest of each artifact."""
+    manifest = bundle.manifest
+    sizes = [{"id": a.id, "bytes": a.size, "digest": a.digest, "parity_passed": _passed(a)} for a in manifest.artifacts]
+    return {"bundle": str(bundle.path), "artifacts": sizes, "manifest": manifest.model_dump(mode="json")}
+
+
+def print_bundle(bundle: Bundle) -> None:
+    """A bundle as a table, with the warnings that the build gave."""
+    manifest, console = bundle.manifest, Console()
+    model, source = manifest.model, manifest.source
+    console.print(Text(f"{bundle.path}: {model.name} {model.version}, bundle {(manifest.digest or '')[:12]}"))
+    console.print(Text(f"from {source.file} {source.sha256[:12]}, {manifest.converter}, {manifest.created}"))
+    console.print(Text(f"tried on: {source.frames}; golden samples: {len(manifest.golden)}"))
+    console.print(_artifact_table(manifest.artifacts))
+    for device in sorted({artifact.evidence_device or "nothing" for artifact in manifest.artifacts}):
+        console.print(Text(f"ran on {device}, {_frames_tried(manifest)} frames each"))
+    for warning in manifest.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+
+
+def _frames_tried(manifest: Manifest) -> int:
+    return min((parity.frames for artifact in manifest.artifacts for parity in artifact.parity), default=0)
+
+
+def _artifact_table(artifacts: tuple[Artifact, ...]) -> Table:
+    table = Table()
+    for heading in ("artifact", "MiB", "error/range", "requires", "evidence"):
+        table.add_column(heading, justify="right" if heading == "MiB" else "left", no_wrap=heading == "artifact")
+    for artifact in artifacts:
+        table.add_row(
+            artifact.id,
+            f"{artifact.size / _MEBIBYTE:.2f}",
+            "\n".join(_parity_text(parity) for parity in artifact.parity),
+            "\n".join(_requirement_text(requirement) for requirement in artifact.requires),
+            artifact.evidence,
+        )
+    return table
+
+
+def _parity_text(parity: Parity) -> str:
+    worst = max(parity.outputs, key=lambda output: output.max_error / output.tolerance)
+    return f"{parity.execution_precision} {worst.max_error:.1e}"
+
+
+def _requirement_text(requirement: Requirement) -> str:
+    written = requirement.model_dump(exclude_none=True, exclude={"fact"})
+    symbols = {"equals": "", "any_of": "in ", "at_least": ">= ", "below": "< ", "has": "with "}
+    comparisons = " and ".join(f"{symbols[name]}{value}" for name, value in written.items())
+    return f"{requirement.fact.removeprefix('runtime.')} {comparisons}"
+
+
+def _passed(artifact: Artifact) -> bool:
+    return bool(artifact.parity) and all(parity.passed for parity in artifact.parity)
+
+
+def target_rows() -> list[dict[str, object]]:
+    """Every target as plain data; ``missing`` is the package that this host lacks for building it, or None."""
+    return [
+        {
+            "name": target.name,
+            "description": target.description,
+            "precisions": target.precisions,
+            "execution_precisions": target.execution_precisions,
+            "requires": [requirement.model_dump(exclude_none=True) for requirement in target.requires],
+            "missing": missing_package(target.family),
+        }
+        for target in all_targets()
+    ]
+
+
+def print_targets(rows: list[dict[str, object]]) -> None:
+    """The targets as a table."""
+    table = Table()
+    for heading in ("target", "for", "built on this host"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        missing = row["missing"]
+        here = f"no: {missing} is missing, run: pip install 'edgetally[{EXTRA}]'" if missing else "yes"
+        table.add_row(Text(str(row["name"])), Text(str(row["description"])), Text(here))
+    Console().print(table)

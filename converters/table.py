@@ -1,0 +1,72 @@
+"""The target families that exist, by the name that a target gives; asking imports none of them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import cast
+
+from contracts.errors import RuntimeMissingError, UnknownNameError
+from converters.families.base import Family
+
+EXTRA = "convert"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a family is.
+
+    Args:
+        module: imported when the family is opened.
+        packages: import names that it needs, those of its backend included.
+    """
+
+    module: str
+    packages: tuple[str, ...]
+
+
+FAMILIES = {
+    "onnxruntime": Entry("converters.families.onnxruntime", ("onnx", "onnxruntime")),
+    "openvino": Entry("converters.families.openvino", ("openvino",)),
+}
+_FRONT_END = ("onnx", "onnxruntime", "onnxslim")  # reading, reference and simplifying, whatever the target
+
+
+def open_family(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+        RuntimeMissingError: a package that it needs is not installed here.
+    """
+    package = missing_package(name)
+    if package:
+        raise RuntimeMissingError(f"target family {name!r}", package, EXTRA)
+    return cast("Family", importlib.import_module(FAMILIES[name].module))
+
+
+def missing_package(name: str) -> str | None:
+    """The first package that a family needs and that is not installed here, or None.
+
+    Raises:
+        UnknownNameError: there is no such family.
+    """
+    if name not in FAMILIES:
+        raise UnknownNameError("target family", name, FAMILIES)
+    return _first_missing(FAMILIES[name].packages)
+
+
+def check_front_end() -> None:
+    """See that the packages which every conversion needs are here.
+
+    Raises:
+        RuntimeMissingError: one is not.
+    """
+    package = _first_missing(_FRONT_END)
+    if package:
+        raise RuntimeMissingError("converting a model", package, EXTRA)
+
+
+def _first_missing(packages: tuple[str, ...]) -> str | None:
+    return next((package for package in packages if importlib.util.find_spec(package) is None), None)

@@ -1,0 +1,1 @@
+"""Hardware targets as data: one TOML each, and the loader."""

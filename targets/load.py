@@ -1,0 +1,66 @@
+"""Reading the targets that ship with edgetally."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib import resources
+
+from pydantic import Field
+
+from contracts.documents import Id, WrittenModel, read_document
+from contracts.errors import UnknownNameError
+from contracts.facts import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Target(WrittenModel):
+    """A kind of box that a model is converted for.
+
+    Attributes:
+        name: its id, which is also the file's name.
+        description: one line for a person who has to choose.
+        family: which converter makes its artifacts, a name of ``converters.table``.
+        backend: which backend opens them on the device, a name of ``runtime.backends``.
+        extra: the extra of edgetally that the device needs.
+        precisions: forms of the file to make, best first.
+        execution_precisions: what the runtime may compute with, most exact first; each is tried on the building host.
+        requires: the facts that must hold on the device, whatever the model.
+    """
+
+    name: Id
+    description: str
+    family: str
+    backend: str
+    extra: str
+    precisions: tuple[str, ...] = Field(min_length=1)
+    execution_precisions: tuple[str, ...] = Field(min_length=1)
+    requires: tuple[Requirement, ...]
+
+
+@cache
+def all_targets() -> tuple[Target, ...]:
+    """Every target, by name.
+
+    Raises:
+        DocumentError: a file of the installation was changed and does not fit.
+    """
+    files = [file for file in resources.files("targets").iterdir() if file.name.endswith(".toml")]
+    targets = [read_document(Target, tomllib.loads(file.read_text(encoding="utf-8")), file.name) for file in files]
+    return tuple(sorted(targets, key=lambda target: target.name))
+
+
+def load_target(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    known = {target.name: target for target in all_targets()}
+    if name not in known:
+        raise UnknownNameError("target", name, known)
+    return known[name]

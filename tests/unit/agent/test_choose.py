@@ -1,0 +1,137 @@
+"""An artifact is taken by facts and proof; every other is refused with its reason, and nothing falls back unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.choose import Candidate, candidates, choose
+from contracts.config import RuntimeConfig
+from contracts.errors import BundleError, GoldenError, NoArtifactFitsError
+from contracts.manifest import Manifest
+from runtime.backends.base import Lane
+from runtime.bundle import open_bundle
+from runtime.golden import check_golden
+from runtime.results import Tensors
+from tests.fakes.bundles import artifact, make_bundle
+
+FACTS = {"arch": "x86_64", "runtime.onnxruntime": "1.31.1"}
+ANY = RuntimeConfig()
+
+
+class ConstantLane:
+    """Gives the same value for every output element."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def infer(self, tensors: Tensors) -> Tensors:
+        assert tensors["image"].shape == (1, 4, 4, 3)
+        return {"density": np.full((1, 1, 2, 2), self._value, np.float32)}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Callable[..., Manifest]:
+    def make(**artifacts: dict[str, Any]) -> Manifest:
+        root = tmp_path / "b"
+        rows = [artifact(root, f"{name.replace('_', '-')}/fp32", **changes) for name, changes in artifacts.items()]
+        return open_bundle(make_bundle(root, rows)).manifest
+
+    return make
+
+
+def opens(_: Candidate) -> list[Lane]:
+    return [ConstantLane(1)]
+
+
+def test_the_first_that_fits_is_taken_and_the_rest_say_why_not(manifest: Callable[..., Manifest]) -> None:
+    arm = {"requires": [{"fact": "arch", "equals": "aarch64"}]}
+    choice = choose(manifest(arm=arm, x86={}, other={}), FACTS, ANY, opens)
+    assert choice.candidate.artifact.id == "x86/fp32"
+    assert choice.refused == {
+        "arm/fp32": "needs arch aarch64, this device has x86_64",
+        "other/fp32": "x86/fp32 comes before it",
+    }
+
+
+def test_one_that_fails_its_proof_is_refused_with_what_it_said(manifest: Callable[..., Manifest]) -> None:
+    def prove(candidate: Candidate) -> list[Lane]:
+        if candidate.artifact.id == "first/fp32":
+            raise GoldenError("off by 0.5")
+        return [ConstantLane(1)]
+
+    choice = choose(manifest(first={}, second={}), FACTS, ANY, prove)
+    assert choice.candidate.artifact.id == "second/fp32"
+    assert choice.refused == {"first/fp32": "off by 0.5"}
+
+
+def test_none_that_fits_is_an_error_with_every_reason(manifest: Callable[..., Manifest]) -> None:
+    arm = {"requires": [{"fact": "arch", "equals": "aarch64"}]}
+    strange = {"backend": "abacus"}
+    with pytest.raises(NoArtifactFitsError, match="needs arch aarch64") as caught:
+        choose(manifest(arm=arm, strange=strange), FACTS, ANY, opens)
+    assert "needs backend 'abacus'" in str(caught.value)
+
+
+def test_one_asked_for_by_name_is_taken_or_refused_never_replaced(manifest: Callable[..., Manifest]) -> None:
+    bundle = manifest(first={}, second={})
+    assert choose(bundle, FACTS, RuntimeConfig(artifact="second/fp32"), opens).candidate.artifact.id == "second/fp32"
+    with pytest.raises(NoArtifactFitsError):
+        choose(bundle, FACTS, RuntimeConfig(artifact="third/fp32"), opens)
+
+
+def test_an_execution_precision_that_was_not_proven_is_refused(manifest: Callable[..., Manifest]) -> None:
+    both = {"execution_precisions": ["f32", "bf16"]}
+    fitting, refused = candidates(manifest(both=both, one={}), FACTS, RuntimeConfig(execution_precision="bf16"))
+    assert [(c.artifact.id, c.execution_precision) for c in fitting] == [("both/fp32", "bf16")]
+    assert refused == {"one/fp32": "was proven with f32, the configuration asks for bf16"}
+
+
+def test_without_a_wish_the_most_exact_execution_precision_is_taken(manifest: Callable[..., Manifest]) -> None:
+    fitting, _ = candidates(manifest(both={"execution_precisions": ["f32", "bf16"]}), FACTS, ANY)
+    assert fitting[0].execution_precision == "f32"
+
+
+def test_the_null_backend_never_counts(manifest: Callable[..., Manifest]) -> None:
+    fitting, refused = candidates(manifest(null={"backend": "null"}), FACTS, ANY)
+    assert not fitting
+    assert "needs backend 'null'" in refused["null/fp32"]
+
+
+PARITY = {
+    "parity": [
+        {
+            "execution_precision": "f32",
+            "frames": 1,
+            "outputs": [{"output": "density", "max_error": 0.001, "tolerance": 0.01}],
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "passes"), [(1.0, True), (1.019, True), (1.021, False), (0.0, False), (np.nan, False)]
+)
+def test_the_golden_test_passes_within_twice_the_tolerance_and_never_with_a_nan(
+    tmp_path: Path, value: float, passes: bool
+) -> None:
+    root = tmp_path / "b"
+    bundle = open_bundle(make_bundle(root, [artifact(root, **PARITY)]))
+    if passes:
+        check_golden(ConstantLane(value), bundle, bundle.manifest.artifacts[0], "f32")
+        return
+    with pytest.raises(GoldenError, match="density"):
+        check_golden(ConstantLane(value), bundle, bundle.manifest.artifacts[0], "f32")
+
+
+def test_a_bundle_without_samples_proves_nothing(tmp_path: Path) -> None:
+    bundle = open_bundle(make_bundle(tmp_path / "b", golden=[]))
+    with pytest.raises(BundleError, match="expected golden samples"):
+        check_golden(ConstantLane(1), bundle, bundle.manifest.artifacts[0], "f32")
