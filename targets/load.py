@@ -30,6 +30,8 @@ class Target(WrittenModel):
         precisions: forms of the file to make, best first.
         execution_precisions: what the runtime may compute with, most exact first; each is tried on the building host.
         requires: the facts that must hold on the device, whatever the model.
+        place: its place among the artifacts of a bundle, lowest first: what is usually faster comes first, until a
+            device has measured.
     """
 
     name: Id
@@ -40,18 +42,19 @@ class Target(WrittenModel):
     precisions: tuple[str, ...] = Field(min_length=1)
     execution_precisions: tuple[str, ...] = Field(min_length=1)
     requires: tuple[Requirement, ...]
+    place: int
 
 
 @cache
 def all_targets() -> tuple[Target, ...]:
-    """Every target, by name.
+    """Every target, in the order of their places.
 
     Raises:
         DocumentError: a file of the installation was changed and does not fit.
     """
     files = [file for file in resources.files("targets").iterdir() if file.name.endswith(".toml")]
     targets = [read_document(Target, tomllib.loads(file.read_text(encoding="utf-8")), file.name) for file in files]
-    return tuple(sorted(targets, key=lambda target: target.name))
+    return tuple(sorted(targets, key=lambda target: (target.place, target.name)))
 
 
 def load_target(name: str) -> Target:
