@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.cameras.capture import Capture
-from agent.cameras.frame import Frame, Wanted
+from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.slot import FrameSlot
+from agent.cameras.table import open_source
 from agent.counting.clock import ClockWindow, utc_text
 from agent.counting.counter import FrameCounts, decoder_score, open_counter
 from agent.counting.totals import LineTotals
@@ -23,6 +24,8 @@ from contracts.messages import CameraHealth, CameraState, Quality
 from contracts.model_spec import ModelSpec
 from runtime.decoders.table import open_decoder
 from runtime.results import Result
+
+SourceOpener = Callable[[CameraConfig, Wanted, threading.Event], Source]
 
 _FPS_OVER = 5.0  # seconds that the frame rate is the mean of
 
@@ -43,13 +46,29 @@ class CameraUnit:
         spec: the model.
         ready: notified when a frame waits.
         device: the box's id.
+        opener: opens the source.
+
+    Attributes:
+        counted: frames counted since the start.
+        first_counted_at: monotonic seconds, None before the first.
+        last_counted_at: the same of the last.
 
     Raises:
         DocumentError: the camera asks for what the model cannot give.
     """
 
-    def __init__(self, camera: CameraConfig, spec: ModelSpec, ready: threading.Condition, device: str) -> None:
+    def __init__(
+        self,
+        camera: CameraConfig,
+        spec: ModelSpec,
+        ready: threading.Condition,
+        device: str,
+        opener: SourceOpener = open_source,
+    ) -> None:
         self.id = camera.id
+        self.counted = 0
+        self.first_counted_at: float | None = None
+        self.last_counted_at: float | None = None
         self._device = device
         self._gap = longest_gap(camera)
         self._ready = ready
@@ -62,7 +81,7 @@ class CameraUnit:
         self._last: _Counted | None = None
         self._counted_at: deque[float] = deque(maxlen=1024)
         self._slot = FrameSlot(keep_all=not camera.realtime, on_ready=self._notify)
-        self._capture = Capture(camera, Wanted(spec.input), self._slot)
+        self._capture = Capture(camera, Wanted(spec.input), self._slot, opener=opener)
         decoder = open_decoder(spec, score=decoder_score(camera, spec))
         self.stream = Stream(self._slot, decoder, self._take, self._shows_something, Timings())
 
@@ -150,7 +169,10 @@ class CameraUnit:
             self._window.observe(counts, frame.captured_at)
             self._quality = "ok"
             self._last = _Counted(frame, counts)
-            self._counted_at.append(time.monotonic())
+            self.last_counted_at = time.monotonic()
+            self.first_counted_at = self.first_counted_at or self.last_counted_at
+            self.counted += 1
+            self._counted_at.append(self.last_counted_at)
 
     def _note(self, quality: Quality, at: float) -> None:
         self._quality = quality

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.camera_unit import CameraUnit
+from agent.camera_unit import CameraUnit, SourceOpener
+from agent.cameras.table import open_source
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
 from agent.facts import device_facts
 from agent.host import clock_synced, resident_mb
@@ -20,6 +21,7 @@ from agent.ledger import Ledger, Origin
 from agent.model import LoadedModel, load_model
 from agent.mqtt.link import MqttLink
 from agent.store import Store
+from agent.timings import Timings
 from contracts.config import AgentConfig
 from contracts.facts import FactValue
 from contracts.messages import FactsMessage, Health, Hello
@@ -56,6 +58,11 @@ class Daemon:
 
     Args:
         config: all settings.
+        opener: opens the cameras' sources.
+
+    Attributes:
+        units: the cameras.
+        timings: how long it takes to commit a window and hand it to the link.
 
     Raises:
         BundleError: the bundle cannot be opened.
@@ -63,7 +70,7 @@ class Daemon:
         StorageError: the state directory cannot be written.
     """
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, opener: SourceOpener = open_source) -> None:
         self._config = config
         self._started = time.monotonic()
         self._boot_id = uuid.uuid4().hex
@@ -71,7 +78,8 @@ class Daemon:
         self._bundle = open_bundle(Path(config.bundle))
         self._ready = threading.Condition()
         spec = self._bundle.manifest.model
-        self._units = [CameraUnit(camera, spec, self._ready, config.device) for camera in config.camera]
+        self.units = [CameraUnit(camera, spec, self._ready, config.device, opener) for camera in config.camera]
+        self.timings = Timings()
         self._closing: list[Callable[[], object]] = []  # called in reverse, as far as the start came
 
     def start(self) -> None:
@@ -84,14 +92,14 @@ class Daemon:
         config = self._config
         self._store = Store.open(Path(config.state_dir), max_reports=config.outbox.max_reports)
         self._closing.append(self._store.close)
-        for unit in self._units:
+        for unit in self.units:
             unit.start()
             self._closing.append(unit.close)
         self._model = load_model(self._bundle, self._facts, config.runtime)
         self._closing.append(self._model.close)
         origin = Origin(config.device, self._boot_id, self._model.artifact.digest)
         self._ledger = Ledger(self._store, origin, config.camera, clock_synced)
-        self._pool = LanePool(self._model, [unit.stream for unit in self._units], self._ready)
+        self._pool = LanePool(self._model, [unit.stream for unit in self.units], self._ready)
         self._pool.start()
         self._closing.append(self._pool.stop)
         self._link = MqttLink(config.broker, config.device, self._boot_id, self._store, hello=self._hello)
@@ -105,7 +113,7 @@ class Daemon:
         state_due = health_due = time.monotonic()
         while not stop.is_set():
             now = time.monotonic()
-            for unit in self._units:
+            for unit in self.units:
                 unit.look(now)
             if clock.is_over(now):
                 self._turn(clock, now)
@@ -115,7 +123,7 @@ class Daemon:
             if now >= health_due:
                 self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
                 health_due = now + self._config.health_seconds
-            if until_end and all(unit.ended for unit in self._units):
+            if until_end and all(unit.ended for unit in self.units):
                 break
             stop.wait(max(0.0, min(clock.window.ends, state_due, health_due) - time.monotonic()))
         self._finish(clock)
@@ -137,7 +145,7 @@ class Daemon:
 
     def _finish(self, clock: WindowClock) -> None:
         """Count what is under way, close the window early, and give the broker a moment to take it."""
-        for unit in self._units:
+        for unit in self.units:
             unit.close()
         self._pool.stop()
         now = time.monotonic()
@@ -149,12 +157,14 @@ class Daemon:
         self._link.stop()
 
     def _commit(self, window: ClockWindow) -> None:
-        if self._ledger.commit([unit.close_window(window) for unit in self._units]):
+        begun = time.perf_counter()
+        if self._ledger.commit([unit.close_window(window) for unit in self.units]):
             self._link.wake()
+        self.timings.add("publish", time.perf_counter() - begun)
 
     def _publish_states(self) -> None:
         wall = time.time()
-        for unit in self._units:
+        for unit in self.units:
             state = unit.state(self._ledger.totals, wall)
             self._link.state(Topic(self._config.device, Channel.CAMERA_STATE, unit.id), state)
 
@@ -167,7 +177,7 @@ class Daemon:
             rss_mb=resident_mb(),
             outbox_waiting=outbox.waiting,
             outbox_dropped=outbox.dropped,
-            cameras={unit.id: unit.health(now) for unit in self._units},
+            cameras={unit.id: unit.health(now) for unit in self.units},
         )
 
     def _hello(self) -> Hello:

@@ -10,9 +10,9 @@ import numpy as np
 
 from contracts.messages import StageLatency
 
-Stage = Literal["decode", "resize", "infer", "outputs", "count", "total"]
+Stage = Literal["decode", "resize", "infer", "outputs", "count", "publish", "total"]
 """``decode``: reading the source, scaling included; ``resize``: into the network's input; ``outputs``: decoding them;
-``total``: from capture to counted."""
+``publish``: committing a window to disk and handing it to the link; ``total``: from capture to counted."""
 
 _KEPT = 4096  # samples a stage; at 30 fps somewhat over two minutes
 

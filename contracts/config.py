@@ -99,6 +99,7 @@ class BrokerConfig(WrittenModel):
     username: str | None = None
     password: SecretStr | None = None
     tls: TlsConfig | None = None
+    protocol: Literal["auto", "5", "3.1.1"] = Field("auto", description="auto: 5, and 3.1.1 where that is refused")
     keepalive: int = Field(30, ge=5, le=600, description="seconds")
 
     @property

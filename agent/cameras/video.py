@@ -127,7 +127,8 @@ class VideoSource:
     def _wall_time(self, stamp: float | None) -> float:
         """When it was taken: by the camera's clock where the stream carries it and it can be believed, else now."""
         now = time.time()
-        started = self._container.start_time_realtime if self._live else None
+        # PyAV 18 has it; 17 is the last for Python 3.10 (JetPack 6), and there frames are stamped as they arrive.
+        started: int | None = getattr(self._container, "start_time_realtime", None) if self._live else None
         if started is None or stamp is None:
             return now
         taken = started / 1e6 + stamp

@@ -64,6 +64,7 @@ class _Passage:
         at: monotonic seconds of the last sighting.
         origin: value where it was first seen, or found again.
         has_travelled: whether it came far enough from there.
+        is_beyond: whether the last sighting was the first one beyond the band on the other side.
         over_line: whether it last changed sides within the line's length.
         owed: crossings not yet believed.
     """
@@ -76,6 +77,7 @@ class _Passage:
     at: float
     origin: float
     has_travelled: bool = False
+    is_beyond: bool = False
     over_line: bool = False
     owed: list[Direction] = field(default_factory=list)
 
@@ -140,19 +142,26 @@ class LineCounter:
         right = value >= 0
         if right != (passage.value >= 0):
             passage.over_line = self._straight.is_within(passage.point, passage.value, point, value)
-        if right != passage.right and distance >= (_BAND if passage.settled else _BAND_AT_BIRTH):
-            if passage.over_line:
-                passage.owed.append(self._straight.direction(to_right=right))
-            passage.right, passage.settled = right, True
-        elif right == passage.right and distance >= _BAND:
-            passage.settled = True
+        if right == passage.right:
+            passage.settled |= distance >= _BAND
+            passage.is_beyond = False
+        elif passage.is_beyond:
+            self._cross(passage, right=right)
+        else:
+            passage.is_beyond = distance >= (_BAND if passage.settled else _BAND_AT_BIRTH)
         passage.point, passage.value = point, value
+
+    def _cross(self, passage: _Passage, *, right: bool) -> None:
+        """It is on the other side for certain."""
+        if passage.over_line:
+            passage.owed.append(self._straight.direction(to_right=right))
+        passage.right, passage.settled, passage.is_beyond = right, True, False
 
     def _end(self, passage: _Passage, at: float) -> list[Crossing]:
         """The last word on a track that is gone."""
         right = passage.value >= 0
-        if passage.settled and right != passage.right and passage.over_line:
-            passage.owed.append(self._straight.direction(to_right=right))
+        if right != passage.right and (passage.settled or passage.is_beyond):
+            self._cross(passage, right=right)
         return self._pay(passage, at)
 
     def _pay(self, passage: _Passage, at: float) -> list[Crossing]:

@@ -27,7 +27,7 @@ def check_broker(config: BrokerConfig, client_id: str | None = None, *, patience
     Raises:
         BrokerError: it cannot be reached, or refuses; says why and what to do.
     """
-    versions = VersionChoice()
+    versions = VersionChoice(wanted=config.protocol)
     context = make_context(config)
     client_id = client_id or f"edgetally-check-{secrets.token_hex(4)}"
     bell = Bell()
@@ -37,7 +37,7 @@ def check_broker(config: BrokerConfig, client_id: str | None = None, *, patience
             try:
                 open_session(Attempt(config, client_id, version, context, bell, patience=patience)).close(politely=True)
             except ConnectError as error:
-                if error.kind == "other" or version == "3.1.1":
+                if error.kind == "other" or version == "3.1.1" or config.protocol != "auto":
                     raise
                 versions.failed(version, error)
             else:

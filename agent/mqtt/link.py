@@ -122,7 +122,7 @@ class MqttLink:
         self._backoff = backoff or Backoff(first=2.0, most=120.0)
         self._opener = opener
         self._settings = settings or LinkSettings()
-        self._versions = VersionChoice()
+        self._versions = VersionChoice(wanted=config.protocol)
         self._incoming = Incoming(receiver)
         self._bell = Bell()
         self._board = Board()

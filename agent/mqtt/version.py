@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from agent.mqtt.ports import Version
 from agent.mqtt.problems import ConnectError
@@ -17,9 +18,16 @@ class VersionChoice:
 
     Args:
         monotonic: seconds.
+        wanted: a version that was asked for; nothing else is tried then.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        wanted: Literal["auto", "5", "3.1.1"] = "auto",
+    ) -> None:
+        self._wanted = wanted
         self._monotonic = monotonic
         self._closed = 0
         self._took_five = False
@@ -28,6 +36,8 @@ class VersionChoice:
 
     def next(self) -> Version:
         """The version to try now."""
+        if self._wanted != "auto":
+            return self._wanted
         return "3.1.1" if self._trying_old or self._monotonic() < self._old_until else "5"
 
     def succeeded(self, version: Version) -> None:

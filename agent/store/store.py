@@ -21,7 +21,7 @@ from agent.store.lock import DirectoryLock
 from agent.store.outbox import ReportDraft, Row
 
 _ACKNOWLEDGED_AT_ONCE = 500  # acknowledgements that may wait for the next window's transaction
-_CHECKPOINT_EVERY = 100  # transactions
+_CHECKPOINT_EVERY = 1000  # rows changed: about 5 MB of log
 _PAGE = 4096  # bytes
 _FRAME = _PAGE + 24  # bytes of a page in the write-ahead log
 
@@ -74,7 +74,7 @@ class Store:
         self._monotonic = monotonic
         self._mutex = threading.RLock()
         self._acknowledged: set[int] = set()
-        self._transactions = 0
+        self._changes_moved = 0
         self._frames_seen = 0
         self._written = 0
         with storage_errors(self._path):
@@ -256,15 +256,15 @@ class Store:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        self._transactions += 1
-        if self._transactions % _CHECKPOINT_EVERY == 0:
+        if self._connection.total_changes - self._changes_moved >= _CHECKPOINT_EVERY:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
         """Move the log into the database, and so learn how much was written."""
+        self._changes_moved = self._connection.total_changes
         # What failed here is tried again with a later window; the log itself is complete and durable.
         with contextlib.suppress(sqlite3.Error):
             busy, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            fresh = frames - self._frames_seen
-            self._written += max(0, fresh) * _FRAME + moved * _PAGE
+            pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+            self._written += max(0, frames - self._frames_seen) * _FRAME + min(moved, pages) * _PAGE
             self._frames_seen = frames if busy or moved < frames else 0

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agent.cameras.table import check_source
+from contracts.config import BrokerConfig
 from contracts.documents import without_credentials
 from contracts.errors import WrittenError
 from runtime.console import run_program
@@ -31,14 +31,6 @@ _GRACE = 15.0  # seconds that the agent may take to end after it was told to
 _LAST_WORDS = 1.0  # seconds that the broker may take to deliver what the agent said last
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the broker listens."""
-
-    host: str
-    port: int
 
 
 @app.command()
@@ -58,14 +50,14 @@ def demo(
     """
     console = Console()
     check_source(source)
-    with _broker(broker, port) as address:
-        files = prepare(model, work, source, address.host, address.port, console)
-        _run(console, files, address, source, seconds)
+    with _broker(broker, port) as broker_at:
+        files = prepare(model, work, source, broker_at)
+        _run(console, files, broker_at, source, seconds)
 
 
-def _run(console: Console, files: DemoFiles, address: Address, source: str, seconds: float | None) -> None:
+def _run(console: Console, files: DemoFiles, broker_at: BrokerConfig, source: str, seconds: float | None) -> None:
     truth = truth_of(source)
-    watcher = Watcher(address.host, address.port, DEVICE)
+    watcher = Watcher(broker_at.host, broker_at.port, DEVICE)
     started = time.monotonic()
     with _agent(files) as agent:
         try:
@@ -73,7 +65,7 @@ def _run(console: Console, files: DemoFiles, address: Address, source: str, seco
                 said = False
                 while agent.poll() is None and (seconds is None or time.monotonic() - started < seconds):
                     if not said:
-                        said = _say_once(console, watcher, address)
+                        said = _say_once(console, watcher, broker_at)
                     live.update(watcher.read(lambda seen: live_table(seen, truth)))
                     time.sleep(_REFRESH)
         except KeyboardInterrupt:
@@ -85,24 +77,25 @@ def _run(console: Console, files: DemoFiles, address: Address, source: str, seco
         raise WrittenError(f"the agent ended with code {agent.returncode}: {_last_line(files.log)} (log: {files.log})")
 
 
-def _say_once(console: Console, watcher: Watcher, address: Address) -> bool:
+def _say_once(console: Console, watcher: Watcher, broker_at: BrokerConfig) -> bool:
     """Say where the broker is and which artifact runs, as soon as the agent told; whether it was said."""
-    lines = watcher.read(lambda seen: opening_lines(seen, f"{address.host}:{address.port}"))
+    lines = watcher.read(lambda seen: opening_lines(seen, broker_at.address))
     for line in lines:
         console.print(line, highlight=False)
     return bool(lines)
 
 
 @contextmanager
-def _broker(named: str | None, port: int) -> Iterator[Address]:
+def _broker(named: str | None, port: int) -> Iterator[BrokerConfig]:
     if named is not None:
         host, _, number = named.partition(":")
         if not host or not (number or "1883").isdigit():
             raise WrittenError(f"--broker should be HOST or HOST:PORT, got {named!r}")
-        yield Address(host, int(number or 1883))
+        yield BrokerConfig(host=host, port=int(number or 1883))
         return
     with EmbeddedBroker(port) as broker:
-        yield Address("127.0.0.1", broker.port)
+        # It speaks 3.1.1 only and leaves a client that tries 5 without an answer.
+        yield BrokerConfig(host="127.0.0.1", port=broker.port, protocol="3.1.1")
 
 
 @contextmanager

@@ -9,8 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
+from contracts.config import BrokerConfig
 from contracts.errors import ArtifactError, EdgetallyError
 from runtime.bundle import open_bundle, sha256
 from runtime.model_dir import SPEC_NAME, read_model_dir
@@ -34,21 +33,29 @@ class DemoFiles:
     log: Path
 
 
-def prepare(model: Path, work: Path, source: str, host: str, port: int, console: Console) -> DemoFiles:
+def prepare(model: Path, work: Path, source: str, broker: BrokerConfig) -> DemoFiles:
     """Convert the model unless that was done, and write agent.toml.
 
     Raises:
         EdgetallyError: the model cannot be converted here.
     """
     work.mkdir(parents=True, exist_ok=True)
-    files = DemoFiles(work / f"{model.name}.bundle", work / "agent.toml", work / "agent.log")
-    if _is_current(model, files.bundle):
-        console.print(f"{files.bundle} is up to date")
-    else:
-        _convert(model, files.bundle)
+    files = DemoFiles(current_bundle(model, work), work / "agent.toml", work / "agent.log")
     shutil.rmtree(work / "state", ignore_errors=True)
-    files.config.write_text(_agent_toml(files.bundle, work / "state", source, host, port))
+    files.config.write_text(_agent_toml(files.bundle, work / "state", source, broker))
     return files
+
+
+def current_bundle(model: Path, work: Path) -> Path:
+    """The model's bundle for this box, converted unless that was done from these very files.
+
+    Raises:
+        EdgetallyError: the model cannot be converted here.
+    """
+    bundle = work / f"{model.name}.bundle"
+    if not _is_current(model, bundle):
+        _convert(model, bundle)
+    return bundle
 
 
 def _convert(model: Path, bundle: Path) -> None:
@@ -77,8 +84,9 @@ def _fingerprint(model: Path) -> str:
     return f"{sha256(model / SPEC_NAME)} {sha256(read_model_dir(model).model_file)}"
 
 
-def _agent_toml(bundle: Path, state: Path, source: str, host: str, port: int) -> str:
-    quoted = {name: json.dumps(str(value)) for name, value in (("b", bundle), ("s", state), ("c", source), ("h", host))}
+def _agent_toml(bundle: Path, state: Path, source: str, broker: BrokerConfig) -> str:
+    values = {"b": bundle, "s": state, "c": source, "h": broker.host, "p": broker.protocol}
+    quoted = {name: json.dumps(str(value)) for name, value in values.items()}
     return f"""device = "{DEVICE}"
 bundle = {quoted["b"]}
 state_dir = {quoted["s"]}
@@ -88,7 +96,8 @@ health_seconds = 1
 
 [broker]
 host = {quoted["h"]}
-port = {port}
+port = {broker.port}
+protocol = {quoted["p"]}
 
 [[camera]]
 id = "{CAMERA}"
