@@ -19,10 +19,10 @@ from converters.frames import take_frames
 from converters.golden import write_golden
 from converters.pack import check_place, new_bundle
 from converters.request import Progress, Request
-from converters.source import Model, describe, open_model, write_folded
+from converters.source import Model, describe, open_model, source_digest, write_folded
 from converters.table import check_front_end
 from runtime.backends.table import open_lane
-from runtime.bundle import Bundle, open_bundle, sha256
+from runtime.bundle import Bundle, open_bundle
 from runtime.golden import check_golden
 from runtime.model_dir import read_model_dir
 from targets.load import Target, all_targets, load_target
@@ -39,7 +39,8 @@ def build(request: Request, progress: Progress = lambda _what, _done, _total: No
         StorageError: the bundle cannot be written.
     """
     check_front_end()
-    targets = [load_target(name) for name in dict.fromkeys(request.targets)] or list(all_targets())
+    wanted = {load_target(name) for name in request.targets} or set(all_targets())
+    targets = [target for target in all_targets() if target in wanted]
     check_place(request.out)
     directory = read_model_dir(request.model_dir)
     steps = _Steps(progress, 4 + len(targets))
@@ -101,7 +102,7 @@ def _named(target: Target, error: EdgetallyError) -> EdgetallyError:
 
 def _origin(model: Model) -> dict[str, str]:
     spec = model.directory.spec
-    return {"model": f"{spec.name} {spec.version}", "source_sha256": sha256(model.directory.model_file)}
+    return {"model": f"{spec.name} {spec.version}", "source_sha256": source_digest(model.directory.model_file)}
 
 
 def _write_manifest(folder: Path, model: Model, made: Made) -> None:

@@ -17,8 +17,19 @@ SAMPLES = 3
 FOLDER = "golden"
 
 
+def sample_indices(reference: Sequence[Tensors]) -> list[int]:
+    """Which frames become samples: those whose outputs reach farthest compared with the other frames.
+
+    An error on a picture with nothing in it says little.
+    """
+    largest = np.array([[float(np.abs(value).max(initial=0.0)) for value in run.values()] for run in reference])
+    shares = largest / np.maximum(largest.max(axis=0), np.finfo(np.float64).tiny)
+    order = np.argsort(-shares.min(axis=1), kind="stable")
+    return sorted(int(index) for index in order[:SAMPLES])
+
+
 def write_golden(bundle: Path, frames: Sequence[NDArray[np.uint8]], reference: Sequence[Tensors]) -> tuple[Golden, ...]:
-    """Write the samples whose outputs are largest, for an error on an empty picture says little.
+    """Write the samples.
 
     Args:
         bundle: its folder.
@@ -29,15 +40,8 @@ def write_golden(bundle: Path, frames: Sequence[NDArray[np.uint8]], reference: S
         OSError: they cannot be written.
     """
     (bundle / FOLDER).mkdir()
-    chosen = sorted(liveliest(reference)[:SAMPLES])
+    chosen = sample_indices(reference)
     return tuple(_write(bundle, number, frames[index], reference[index]) for number, index in enumerate(chosen))
-
-
-def liveliest(reference: Sequence[Tensors]) -> list[int]:
-    """Indices of the frames, those first whose outputs reach farthest compared with the other frames."""
-    largest = np.array([[float(np.abs(value).max(initial=0.0)) for value in run.values()] for run in reference])
-    shares = largest / np.maximum(largest.max(axis=0), np.finfo(np.float64).tiny)
-    return [int(index) for index in np.argsort(-shares.min(axis=1), kind="stable")]
 
 
 def _write(bundle: Path, number: int, frame: NDArray[np.uint8], reference: Tensors) -> Golden:

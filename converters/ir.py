@@ -28,9 +28,8 @@ def read_ir(file: Path) -> ov.Model:
     """
     weights = file.with_suffix(".bin")
     for part in (file, weights):
-        if not part.is_file() or part.stat().st_size == 0:
-            came = "it is empty" if part.is_file() else "there is none"
-            raise ModelFileError(f"{part}: expected an OpenVINO IR as .xml and .bin, {came}; copy both files again")
+        if not part.is_file():
+            raise ModelFileError(f"{part}: expected an OpenVINO IR as .xml and .bin, there is none; copy both files")
     try:
         return ov.Core().read_model(file, weights)
     except RuntimeError as error:

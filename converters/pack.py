@@ -11,8 +11,8 @@ import ctypes
 import errno
 import fcntl
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,19 +54,18 @@ def new_bundle(out: Path) -> Iterator[Path]:
         StorageError: the disk is full, read-only or not writable.
     """
     check_place(out)
-    with _as_storage_error(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(out)
-        folder = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
-        lock = _locked(folder)
+    # Named before it is made, so that a signal at any moment finds it removed below.
+    folder = out.parent / f"{_prefix(out)}{secrets.token_hex(4)}"
     try:
         with _as_storage_error(out):
-            folder.chmod(0o777 & ~_umask())  # a temporary folder is for its owner alone, a bundle is not
-            yield folder
-            _write_through(folder)
-            _put(folder, out)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(out)
+            folder.mkdir()
+            with _locked(folder):
+                yield folder
+                _write_through(folder)
+                _put(folder, out)
     finally:
-        os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -87,11 +86,19 @@ def _prefix(out: Path) -> str:
     return f".{out.name}.building-"
 
 
-def _locked(folder: Path) -> int:
-    """Hold a lock for as long as this process lives, so that others see the folder is in use."""
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock, which a killed process loses, so that others see whether the folder is in use.
+
+    Raises:
+        OSError: another process holds it.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_abandoned(out: Path) -> None:
@@ -99,11 +106,9 @@ def _remove_abandoned(out: Path) -> None:
     for folder in out.parent.glob(f"{_prefix(out)}*"):
         if time.time() - folder.stat().st_mtime < _FRESH_S:
             continue
-        try:
-            os.close(_locked(folder))
-        except OSError:
-            continue  # another build is at it
-        shutil.rmtree(folder, ignore_errors=True)
+        # Where another build holds the lock, the folder stays.
+        with contextlib.suppress(OSError), _locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_through(folder: Path) -> None:
@@ -147,13 +152,11 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _replace_in_two_steps(folder: Path, out: Path) -> None:
     """For file systems without an exchange: for a moment there is no bundle, but never half of one."""
-    old = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+    old = out.parent / f"{_prefix(out)}{secrets.token_hex(4)}"
     out.rename(old)
-    folder.rename(out)
+    try:
+        folder.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -31,24 +31,8 @@ def tolerance_of(execution_precision: str, *, rounded: bool) -> float:
     return FP16_WEIGHTS_TOLERANCE if rounded or execution_precision == "f16" else F32_TOLERANCE
 
 
-def measure(
-    lane: Lane,
-    input_name: str,
-    frames: Sequence[NDArray[np.uint8]],
-    reference: Sequence[Tensors],
-    *,
-    execution_precision: str,
-    tolerance: float,
-) -> Parity:
-    """Run an artifact on the frames and compare.
-
-    Args:
-        lane: opened on the artifact with ``execution_precision``.
-        input_name: the artifact's input.
-        frames: uint8 ``(1, height, width, 3)`` BGR.
-        reference: what the model gave for each of them.
-        execution_precision: what the lane computes with.
-        tolerance: the largest error allowed.
+def run_lane(lane: Lane, input_name: str, frames: Sequence[NDArray[np.uint8]]) -> list[Tensors]:
+    """The outputs of a lane for frames, uint8 ``(1, height, width, 3)`` BGR.
 
     Raises:
         ArtifactError: the artifact does not take the frames.
@@ -57,10 +41,24 @@ def measure(
     for frame in frames:
         outputs = lane.infer({input_name: frame})
         results.append({name: value.copy() for name, value in outputs.items()})  # the lane reuses its memory
+    return results
+
+
+def compare(
+    results: Sequence[Tensors], reference: Sequence[Tensors], *, execution_precision: str, tolerance: float
+) -> Parity:
+    """What the manifest says of an artifact's results.
+
+    Args:
+        results: what the artifact gave, one mapping a frame.
+        reference: what the model gave.
+        execution_precision: what the artifact was run with.
+        tolerance: the largest error allowed.
+    """
     errors = worst_errors(results, reference)
     return Parity(
         execution_precision=execution_precision,
-        frames=len(frames),
+        frames=len(results),
         outputs=tuple(OutputParity(output=name, max_error=errors[name], tolerance=tolerance) for name in errors),
     )
 

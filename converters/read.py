@@ -77,6 +77,17 @@ def opset(model: onnx.ModelProto) -> int:
     return max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0)
 
 
+def external_files(file: Path) -> list[Path]:
+    """The files beside an ONNX file that hold weights of it, by name; it was read before."""
+    graph = onnx.load(file, load_external_data=False).graph
+    names = {
+        external_data_helper.ExternalDataInfo(tensor).location
+        for tensor in graph.initializer
+        if external_data_helper.uses_external_data(tensor)
+    }
+    return [file.parent / name for name in sorted(names)]
+
+
 def _load(file: Path) -> onnx.ModelProto:
     size = _size(file)
     if size == 0:

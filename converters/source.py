@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from contracts.errors import ModelFileError
 from contracts.manifest import Source
 from converters.fold import fold
 from converters.frames import Frames
-from converters.read import input_name, opset, output_shapes, read_onnx
+from converters.read import external_files, input_name, opset, output_shapes, read_onnx
 from converters.reference import prepared, run_onnx
 from converters.simplify import simplify
 from runtime.bundle import sha256
@@ -83,12 +84,23 @@ def write_folded(model: Model, folder: Path) -> tuple[Path | None, tuple[str, ..
     return path, (warning,) if warning else ()
 
 
+def source_digest(file: Path) -> str:
+    """SHA-256 of what the model was read from.
+
+    Of the file, where that is all; else (an IR's .bin, weights beside an ONNX) of the digests of all parts in order,
+    64 hexadecimal digits each.
+    """
+    others = external_files(file) if file.suffix == ".onnx" else [file.with_suffix(".bin")]
+    digests = [sha256(part) for part in (file, *others)]
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if others else digests[0]
+
+
 def describe(model: Model) -> Source:
     """What the manifest says of where the bundle came from."""
     file, graph = model.directory.model_file, model.graph
     return Source(
         file=file.name,
-        sha256=sha256(file),
+        sha256=source_digest(file),
         opset=opset(graph) if graph else None,
         ir_version=graph.ir_version if graph else None,
         producer=f"{graph.producer_name} {graph.producer_version}".strip() if graph else "",

@@ -59,7 +59,7 @@ class Scaler:
             av.FFmpegError: the pixel format cannot be converted.
         """
         placement = self._placement_of(picture.width, picture.height)
-        # One thread: with more, 1 ms of work costs more to hand out than it saves (5.8 against 6.7 ms a frame in all).
+        # One thread: a pool a camera costs more CPU than it saves time (docs/adr/0002-pyav-decodes.md).
         scaled = self._reformatter.reformat(
             picture, placement.width, placement.height, format="bgr24", interpolation=_INTERPOLATION, threads=1
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 Costs = NDArray[np.float64]
 
-_FORBIDDEN = 1e9  # stands for infinity, which would make NaN of differences
+_FORBIDDEN = 1e9  # stands for infinity, whose differences are not numbers
 
 
 def assign(costs: Costs, alone: float) -> list[tuple[int, int]]:
@@ -20,72 +22,74 @@ def assign(costs: Costs, alone: float) -> list[tuple[int, int]]:
     Returns:
         Pairs (row, column), in order of rows.
     """
-    allowed = np.isfinite(costs)
-    simple = _only_choices(allowed)
-    rows, columns = np.flatnonzero(allowed.any(axis=1)), np.flatnonzero(allowed.any(axis=0))
-    rows = rows[~np.isin(rows, [row for row, _ in simple])]
-    columns = columns[~np.isin(columns, [column for _, column in simple])]
-    pairs = [pair for pair in simple if costs[pair] < alone]
-    if len(rows) and len(columns):
-        padded = _with_place_for_all(costs[np.ix_(rows, columns)], alone)
-        for row, column in enumerate(_least_cost(padded)):
-            if column < len(columns) and allowed[rows[row], columns[column]]:
-                pairs.append((int(rows[row]), int(columns[column])))
+    pairs: list[tuple[int, int]] = []
+    allowed = costs < alone
+    in_row, in_column = allowed.sum(axis=1).tolist(), allowed.sum(axis=0).tolist()
+    rows: dict[int, None] = {}
+    columns: dict[int, None] = {}
+    for row, column in np.argwhere(allowed).tolist():
+        if in_row[row] == in_column[column] == 1:  # neither has a choice: so it is for nearly all, in most frames
+            pairs.append((row, column))
+        else:
+            rows[row] = columns[column] = None
+    if rows:
+        pairs += _choose(np.where(allowed, costs, np.inf), list(rows), list(columns), alone)
     return sorted(pairs)
 
 
-def _only_choices(allowed: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Pairs whose row and column allow nothing else; in most frames these are nearly all."""
-    single = allowed & (allowed.sum(axis=1, keepdims=True) == 1) & (allowed.sum(axis=0, keepdims=True) == 1)
-    return [(int(row), int(column)) for row, column in np.argwhere(single)]
+def _choose(costs: Costs, rows: list[int], columns: list[int], alone: float) -> list[tuple[int, int]]:
+    """Pair those that have a choice: a column more for each row stands for staying alone."""
+    table = [
+        [value if value < math.inf else _FORBIDDEN for value in line] + [alone] * len(rows)
+        for line in costs[np.ix_(rows, columns)].tolist()
+    ]
+    chosen = zip(rows, _least_cost(table), strict=True)
+    return [(row, columns[column]) for row, column in chosen if column < len(columns)]
 
 
-def _with_place_for_all(costs: Costs, alone: float) -> Costs:
-    """Add one column a row that stands for staying alone."""
-    rows = len(costs)
-    return np.hstack((np.where(np.isfinite(costs), costs, _FORBIDDEN), np.full((rows, rows), alone)))
-
-
-def _least_cost(costs: Costs) -> list[int]:
+def _least_cost(costs: list[list[float]]) -> list[int]:
     """The column of each row, all different, so that the sum is least.
 
     Shortest augmenting paths with potentials (the Hungarian method as of Jonker and Volgenant 1987, without their
-    initial reductions), the inner loop over columns done by NumPy.
+    initial reductions). In plain Python: tables are small here, and NumPy's calls would cost more than they save.
 
     Args:
-        costs: finite, ``(n, m)`` with n <= m.
+        costs: ``(n, m)`` with n <= m, finite.
     """
-    count, width = costs.shape
-    row_potential, column_potential = np.zeros(count), np.zeros(width)
-    row_of = np.full(width, -1)
-    for start in range(count):
+    width = len(costs[0])
+    row_potential, column_potential = [0.0] * len(costs), [0.0] * width
+    row_of = [-1] * width
+    for start in range(len(costs)):
         row, column = start, -1
-        nearest, came_from = np.full(width, np.inf), np.full(width, -1)
-        reached = np.zeros(width, dtype=bool)
+        nearest, came_from = [math.inf] * width, [-1] * width
+        waiting, reached = list(range(width)), list[int]()
         while True:
-            slack = costs[row] - row_potential[row] - column_potential
-            better = ~reached & (slack < nearest)
-            nearest[better], came_from[better] = slack[better], column
-            column = int(np.argmin(np.where(reached, np.inf, nearest)))
+            line, base = costs[row], row_potential[row]
+            for other in waiting:
+                slack = line[other] - base - column_potential[other]
+                if slack < nearest[other]:
+                    nearest[other], came_from[other] = slack, column
+            column = min(waiting, key=nearest.__getitem__)
             step = nearest[column]
             row_potential[start] += step
-            row_potential[row_of[reached]] += step
-            column_potential[reached] -= step
-            nearest[~reached] -= step
-            reached[column] = True
+            for other in reached:
+                row_potential[row_of[other]] += step
+                column_potential[other] -= step
+            for other in waiting:
+                nearest[other] -= step
             if row_of[column] < 0:
                 break
-            row = int(row_of[column])
+            waiting.remove(column)
+            reached.append(column)
+            row = row_of[column]
         _turn_over(row_of, came_from, column, start)
-    columns = np.empty(count, dtype=int)
-    taken = np.flatnonzero(row_of >= 0)
-    columns[row_of[taken]] = taken
-    return [int(column) for column in columns]
+    column_of = {row: column for column, row in enumerate(row_of)}
+    return [column_of[row] for row in range(len(costs))]
 
 
-def _turn_over(row_of: NDArray[np.int64], came_from: NDArray[np.int64], column: int, start: int) -> None:
+def _turn_over(row_of: list[int], came_from: list[int], column: int, start: int) -> None:
     """Give each column of the path that was found the row of the one before it, the first one ``start``."""
     while came_from[column] >= 0:
         row_of[column] = row_of[came_from[column]]
-        column = int(came_from[column])
+        column = came_from[column]
     row_of[column] = start

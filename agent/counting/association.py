@@ -15,13 +15,15 @@ ALONE = 1.3
 """What it costs to leave a track without a sighting: more than any pair that is allowed, so that a track rather
 moves far than dies and is born again."""
 
-_FARTHEST_NEW = 3.0
-"""Sizes within which a thing is looked for whose velocity is not known, as it was seen once; farther, the next in the
-queue is as likely as this one."""
+_FARTHEST_NEW = 2.5
+"""Sizes, beyond `_NEAR`, within which a thing is looked for that was seen but once, so that its velocity is not known;
+farther, the next in the queue is as likely as this one."""
 
-_FARTHEST = 1.5
-"""Sizes within which one is looked for whose velocity is known, however long it was unseen: what is farther from where
-it should be is another thing."""
+_FARTHEST = 1.0
+"""The same for one whose velocity is known; what is farther from where it should be is another thing."""
+
+_COASTED = 0.35
+"""Added to that, of the way that it was expected to go unseen: perspective alone makes it longer by about that."""
 
 _SURE = 3.0  # standard deviations of the prediction
 _NEAR = 0.5  # sizes added to that: a box that loses half of itself behind something moves its centre by a quarter
@@ -42,14 +44,23 @@ def motion_costs(followed: Sequence[Followed], sightings: Sequence[Sighting]) ->
     own = np.array([motion.size for motion in motions])[:, None]
     unsure = np.array([motion.uncertainty for motion in motions])[:, None]
     size = np.sqrt(own * seen[None, :, 2])
-    farthest = np.array([_FARTHEST if one.hits > 1 else _FARTHEST_NEW for one in followed])[:, None]
-    reach = np.minimum(farthest * size, _NEAR * size + _SURE * unsure)
+    reach = _NEAR * size + np.minimum(_farthest(followed)[:, None] * size + _coasted(followed), _SURE * unsure)
     away = np.linalg.norm(expected[:, None, :] - seen[None, :, :2], axis=2) / reach
     alike = (np.minimum(own, seen[None, :, 2]) / np.maximum(own, seen[None, :, 2])) ** 2
     costs = _OVERLAP * (1 - overlap(_expected(followed), _boxes(sightings))) + _DISTANCE * away + _SHAPE * (1 - alike)
     costs += _LABEL * _differs(followed, sightings)
-    costs += _LOST * np.array([one.missed for one in followed])[:, None]
+    costs += _LOST * np.array([one.misses > 0 for one in followed])[:, None]
     return np.where((away <= 1.0) & (alike >= _CHANGES), costs, np.inf)
+
+
+def _farthest(followed: Sequence[Followed]) -> Costs:
+    """Sizes beyond `_NEAR` within which each is looked for, ``(n,)``."""
+    return np.array([_FARTHEST if one.hits > 1 else _FARTHEST_NEW for one in followed])
+
+
+def _coasted(followed: Sequence[Followed]) -> Costs:
+    """What is added to that for the way each has gone unseen, ``(n, 1)``, in picture heights."""
+    return _COASTED * np.array([[one.coasted] for one in followed])
 
 
 def overlap_costs(followed: Sequence[Followed], sightings: Sequence[Sighting], least: float) -> Costs:

@@ -27,7 +27,10 @@ _TRAVEL = 0.5
 a crossing to be believed: parts of things that are detected for a moment, and things that stand, do not."""
 
 _FOUND_AGAIN = 0.4
-"""Seconds unseen after which a track is on trial again: it may have been found on another thing."""
+"""Seconds unseen after which a track is on trial again, if it is not where it was expected: it may have been found on
+another thing."""
+
+_AS_EXPECTED = 0.75  # extents of the box across the line
 
 _LEAST_EXTENT = 0.02  # of the picture; smaller boxes jitter by more than their share
 
@@ -62,6 +65,7 @@ class _Passage:
         point: anchor of the last sighting.
         track: as it was at the last sighting.
         at: monotonic seconds of the last sighting.
+        expected: value of where it was expected when it was last missed.
         origin: value where it was first seen, or found again.
         has_travelled: whether it came far enough from there.
         is_beyond: whether the last sighting was the first one beyond the band on the other side.
@@ -75,6 +79,7 @@ class _Passage:
     point: Point
     track: Track
     at: float
+    expected: float
     origin: float
     has_travelled: bool = False
     is_beyond: bool = False
@@ -115,9 +120,14 @@ class LineCounter:
             present.add(track.track_id)
             if track.seen_now:
                 found += self._follow(track, at)
+            elif track.track_id in self._passages:
+                self._passages[track.track_id].expected = self._value(track)
         for track_id in self._passages.keys() - present:
             found += self._end(self._passages.pop(track_id), at)
         return found
+
+    def _value(self, track: Track) -> float:
+        return self._straight.value(anchor_point(track.box, self.line.anchor))
 
     def _follow(self, track: Track, at: float) -> list[Crossing]:
         point = anchor_point(track.box, self.line.anchor)
@@ -127,10 +137,10 @@ class LineCounter:
         passage = self._passages.get(track.track_id)
         if passage is None:
             self._passages[track.track_id] = _Passage(
-                value >= 0, distance >= _BAND, value, point, track, at, origin=value
+                value >= 0, distance >= _BAND, value, point, track, at, expected=value, origin=value
             )
             return []
-        if at - passage.at > _FOUND_AGAIN:
+        if at - passage.at > _FOUND_AGAIN and abs(value - passage.expected) > _AS_EXPECTED * extent:
             passage.origin, passage.has_travelled = value, False
         self._advance(passage, point, value, distance)
         passage.has_travelled |= abs(value - passage.origin) >= _TRAVEL * extent

@@ -18,8 +18,9 @@ _WANDERS_MOVING = 0.8
 """The same for each size/s of its speed: a vehicle at 20 m/s, 15 m away, becomes faster by 2.7 times its speed a second
 through perspective alone, but so it does steadily, and the filter follows."""
 
-_FIRST_SPEED = 40.0
-"""Standard deviation of a speed not yet seen, in sizes/s: 1.3 sizes a frame at 30 fps."""
+_FIRST_SPEED = 20.0
+"""Standard deviation of a speed not yet seen, in sizes/s: 0.7 sizes a frame at 30 fps, and three times that is looked
+for."""
 
 
 class Motion:
@@ -47,12 +48,16 @@ class Motion:
         """Standard deviation of the centre, in picture heights."""
         return float(self._place**0.5)
 
+    @property
+    def speed(self) -> float:
+        """Picture heights a second."""
+        return float((self.vx * self.vx + self.vy * self.vy) ** 0.5)
+
     def predict(self, seconds: float) -> None:
         """Move on by ``seconds``, 0 or more."""
         self.x += self.vx * seconds
         self.y += self.vy * seconds
-        speed_squared = self.vx * self.vx + self.vy * self.vy
-        noise = (_WANDERS * self.size) ** 2 + _WANDERS_MOVING**2 * speed_squared
+        noise = (_WANDERS * self.size) ** 2 + (_WANDERS_MOVING * self.speed) ** 2
         self._place += seconds * (2 * self._cross + seconds * self._speed) + noise * seconds**3 / 3
         self._cross += seconds * self._speed + noise * seconds**2 / 2
         self._speed += noise * seconds

@@ -27,6 +27,7 @@ class TrackerSettings:
         confirm_hits: sightings after which a track is believed.
         lost_seconds: how long an unseen track is kept, to be found again under its number.
         tentative_seconds: the same before it is believed.
+        tentative_misses: frames that may miss it before it is believed; at a high rate this comes first.
         weak_overlap: how much a weak detection must overlap the place where a track is expected.
         double_overlap: two detections of different labels that overlap more than this are one thing.
         max_tracks: tracks kept at once; the one unseen for longest makes room.
@@ -36,7 +37,8 @@ class TrackerSettings:
     weak_share: float = 0.5
     confirm_hits: int = 3
     lost_seconds: float = 1.5
-    tentative_seconds: float = 0.5
+    tentative_seconds: float = 0.7
+    tentative_misses: int = 2
     weak_overlap: float = 0.5
     double_overlap: float = 0.7
     max_tracks: int = 256
@@ -93,8 +95,10 @@ class Tracker:
         return afresh, now
 
     def _is_lost(self, one: Followed, now: float) -> bool:
-        kept = self.settings.lost_seconds if one.confirmed else self.settings.tentative_seconds
-        return now - one.seen_at > kept
+        if one.confirmed:
+            return now - one.seen_at > self.settings.lost_seconds
+        missed = one.misses + (not one.seen_now)
+        return missed > self.settings.tentative_misses or now - one.seen_at > self.settings.tentative_seconds
 
     def _give_strong(self, sightings: list[Sighting], now: float) -> list[Sighting]:
         """Give strong sightings to tracks; return those that are left."""

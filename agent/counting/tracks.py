@@ -53,9 +53,10 @@ class Followed:
         "aspect",
         "born",
         "box",
+        "coasted",
         "confirmed",
         "hits",
-        "missed",
+        "misses",
         "motion",
         "score",
         "seen_at",
@@ -72,12 +73,13 @@ class Followed:
         self.votes = dict(sighting.votes)
         self.hits, self.confirmed = 1, confirmed
         self.born = self.seen_at = at
-        self.seen_now, self.missed = True, False
+        self.seen_now, self.misses, self.coasted = True, 0, 0.0
 
     def predict(self, seconds: float) -> None:
         """Move on to the next frame, ``seconds`` later; unseen there as yet."""
         self.motion.predict(seconds)
-        self.missed = not self.seen_now
+        self.misses = 0 if self.seen_now else self.misses + 1
+        self.coasted += self.motion.speed * seconds if self.misses else 0.0
         self.seen_now = False
 
     def see(self, sighting: Sighting, at: float, confirm_hits: int) -> None:
@@ -88,7 +90,7 @@ class Followed:
             self.votes[label] = self.votes.get(label, 0.0) + weight
         self.hits += 1
         self.confirmed = self.confirmed or self.hits >= confirm_hits
-        self.seen_at, self.seen_now = at, True
+        self.seen_at, self.seen_now, self.coasted = at, True, 0.0
 
     @property
     def label(self) -> int:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from typing import Any
 
 from agent.mqtt.problems import ConnectError
 from contracts.config import BrokerConfig, TlsConfig
 
 
 class _TidySocket(ssl.SSLSocket):
-    """Closes itself where the handshake fails; paho would leave that to the garbage collector."""
+    """Closes itself where the handshake fails, which paho leaves to the garbage collector, and says why a send failed.
+
+    With TLS 1.3 a broker refuses a client's certificate only after the handshake, and hangs up; what we send then fails
+    for a reason that says nothing, while the alert that says it waits to be read.
+    """
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base class's signature
         try:
             super().do_handshake(block)
         except BaseException:
             self.close()
+            raise
+
+    def send(self, data: Any, flags: int = 0) -> int:  # noqa: ANN401 - any buffer
+        try:
+            return super().send(data, flags)
+        except (ConnectionError, ssl.SSLEOFError):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.recv(1)  # raises the alert, where there is one
             raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +15,7 @@ from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
 from contracts.model_spec import InputSpec
 from converters.families.base import Emitted, Job
-from converters.ir import element_precision, read_ir
+from converters.ir import check_ir, element_precision, read_ir
 from converters.read import first_line
 
 # The first OpenVINO that reads an operator set, from its page "Available Operation Sets" (2024.6); a newer set needs
@@ -44,7 +45,11 @@ def emit(job: Job, precision: str, folder: Path) -> Emitted:
     entry = folder / "model.xml"
     # An IR keeps the element types it came with; compressing one again would change what was said to be packed as is.
     compress = precision == "fp16" and job.folded is not None
-    _guarded(job.source, "does not save it", lambda: ov.save_model(model, entry, compress_to_fp16=compress))
+    try:
+        ov.save_model(model, entry, compress_to_fp16=compress)
+    except RuntimeError as error:
+        _ask_the_disk(folder, job.folded or job.source.with_suffix(".bin"))
+        raise _refused(job.source, "does not save it", error) from error
     saved = _guarded(job.source, "does not read back what it wrote", lambda: ov.Core().read_model(entry))
     return Emitted(
         precision=precision,
@@ -62,17 +67,18 @@ def _from_onnx(folded: Path, source: Path) -> ov.Model:
 
     # Not Core.read_model: converting also settles shapes, which halves the time a device takes to compile it.
     model = _guarded(source, "does not convert it", lambda: ov.convert_model(folded))
-    # A tensor may carry the names of several ONNX values that turned out to be one; keep the one that decoders know.
-    names = [value.name for value in onnx.load(folded, load_external_data=False).graph.output]
-    for port, name in zip(model.outputs, names, strict=True):
-        port.get_tensor().set_names({name})
+    graph = onnx.load(folded, load_external_data=False).graph
+    _name_outputs(model, [value.name for value in graph.output])
+    _number_names(model, {name for node in graph.node for name in (node.name, *node.output)})
     return model
 
 
 def _with_preparation(source: Path, spec: InputSpec) -> ov.Model:
     """An IR with the preparation put before it: uint8 NHWC BGR in, as for every artifact."""
     model = read_ir(source)
-    names = [port.any_name for port in model.outputs]
+    check_ir(source, model, spec)
+    outputs = [port.any_name for port in model.outputs]
+    layers = {node.get_friendly_name() for node in model.get_ops()}
     prepare = ov.preprocess.PrePostProcessor(model)
     frame = prepare.input()
     frame.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -87,9 +93,25 @@ def _with_preparation(source: Path, spec: InputSpec) -> ov.Model:
         steps.scale(list(spec.std) * (spec.channels // len(spec.std)))
     frame.model().set_layout(ov.Layout("NCHW"))
     built = _guarded(source, "does not put the preparation before it", prepare.build)
-    for port, name in zip(built.outputs, names, strict=True):
-        port.get_tensor().set_names({name})
+    _name_outputs(built, outputs)
+    _number_names(built, layers)
     return built
+
+
+def _name_outputs(model: ov.Model, names: list[str]) -> None:
+    """A tensor may carry the names of several values that turned out to be one; keep the one that decoders know."""
+    for port, name in zip(model.outputs, names, strict=True):
+        port.get_tensor().set_names({name})
+
+
+def _number_names(model: ov.Model, known: set[str]) -> None:
+    """Number anew what OpenVINO added and named by a counter of the process: the same model gives the same bytes.
+
+    Names of the source stay: an exclusion list for quantising goes by them.
+    """
+    for number, node in enumerate(model.get_ordered_ops()):
+        if node.get_friendly_name() not in known:
+            node.set_friendly_name(f"edgetally_{node.get_type_name()}_{number}")
 
 
 def _info(source: Path, port: ov.Output) -> TensorInfo:
@@ -117,6 +139,23 @@ def _guarded(source: Path, problem: str, work: Callable[[], _Result]) -> _Result
     try:
         return work()
     except RuntimeError as error:
-        raise ModelFileError(
-            f"{source}: OpenVINO {problem} ({first_line(error)}); choose another target or export the model again"
-        ) from error
+        raise _refused(source, problem, error) from error
+
+
+def _refused(source: Path, problem: str, error: RuntimeError) -> ModelFileError:
+    return ModelFileError(
+        f"{source}: OpenVINO {problem} ({first_line(error)}); choose another target or export the model again"
+    )
+
+
+def _ask_the_disk(folder: Path, as_large_as: Path) -> None:
+    """OpenVINO calls a full disk an "iostream error": write as much ourselves, so that the system's word comes out.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    probe = folder / "probe"
+    try:
+        shutil.copyfile(as_large_as, probe)
+    finally:
+        probe.unlink(missing_ok=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.table import open_source
@@ -75,8 +75,12 @@ def measure(job: Job) -> Measured:
 
 
 def peak_mb() -> float:
-    """Peak resident memory of this process, MB of 10^6 bytes (getrusage gives KiB on Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    """Peak resident memory of this process, MB of 10^6 bytes.
+
+    From VmHWM: getrusage's figure also holds the parent's memory from before the program was started.
+    """
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def _present(stages: dict[str, StageLatency | None]) -> dict[str, StageLatency]:

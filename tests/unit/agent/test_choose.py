@@ -105,7 +105,7 @@ def test_the_null_backend_never_counts(manifest: Callable[..., Manifest]) -> Non
     assert "needs backend 'null'" in refused["null/fp32"]
 
 
-PARITY = {
+PARITY: dict[str, Any] = {
     "parity": [
         {
             "execution_precision": "f32",

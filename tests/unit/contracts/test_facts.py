@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contracts.facts import Requirement, refusals, version_key
+from contracts.facts import Facts, Requirement, refusals, version_key
 
-FACTS = {"arch": "x86_64", "runtime.tensorrt": "8.5.2", "gpu.sm": 72, "cpu.isa": ("avx2", "avx512_vnni")}
+FACTS: Facts = {"arch": "x86_64", "runtime.tensorrt": "8.5.2", "gpu.sm": 72, "cpu.isa": ("avx2", "avx512_vnni")}
 
 
 @pytest.mark.parametrize(

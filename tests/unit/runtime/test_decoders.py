@@ -145,7 +145,7 @@ def slow_overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
-    return width * height / max(union, 1e-12)
+    return float(width * height / max(union, 1e-12))
 
 
 @given(boxes_with_scores)

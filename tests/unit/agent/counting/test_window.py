@@ -1,0 +1,173 @@
+"""What frames add up to over a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.counting.clock import ClockWindow, WindowClock
+from agent.counting.counter import FrameCounts
+from agent.counting.lines import Crossing
+from agent.counting.window import WindowAccumulator, WindowCounts, longest_gap
+from contracts.config import CameraConfig
+from contracts.messages import Level
+
+NOON = 1_767_268_800.0
+LINE = {"name": "gate", "start": [0, 0.5], "end": [1, 0.5]}
+ZONE = {"name": "yard", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}
+
+
+def a_camera(**more: object) -> CameraConfig:
+    return CameraConfig.model_validate({"id": "north", "source": "synthetic", "line": [LINE], "zone": [ZONE], **more})
+
+
+def a_window(number: int = 0, seconds: float = 10) -> ClockWindow:
+    start = NOON + number * seconds
+    return ClockWindow(start, start + seconds, number * seconds, (number + 1) * seconds)
+
+
+def a_frame(count: float = 0, *, ins: int = 0, visits: int = 0) -> FrameCounts:
+    crossings = tuple(Crossing("gate", "in", "car", 1, 0.0) for _ in range(ins))
+    return FrameCounts(count, {"yard": count / 2}, {"yard": visits}, crossings)
+
+
+def close(frames: Sequence[tuple[float, FrameCounts]], **more: object) -> WindowCounts:
+    accumulator = WindowAccumulator(a_camera(**more), begins=0.0)
+    for at, frame in frames:
+        accumulator.observe(frame, at)
+    return accumulator.close(a_window())
+
+
+def test_with_no_frame_there_is_no_count_which_is_not_zero() -> None:
+    counts = close([])
+    assert (counts.count, counts.zones, counts.lines) == (None, {"yard": None}, {"gate": {}})
+    assert (counts.frames_seen, counts.coverage, counts.quality) == (0, 0.0, "no_camera")
+    assert (counts.window.start, counts.window.end) == ("2026-01-01T12:00:00Z", "2026-01-01T12:00:10Z")
+
+
+def test_an_empty_road_that_was_seen_is_zero() -> None:
+    counts = close([(i / 10, a_frame(0)) for i in range(100)])
+    assert counts.count == Level(last=0, mean=0, min=0, max=0)
+    assert (counts.frames_seen, counts.quality) == (100, "ok")
+    assert counts.coverage == pytest.approx(1.0)
+
+
+def test_the_mean_is_over_time_so_a_burst_of_frames_weighs_no_more() -> None:
+    burst = [(5 + i / 1000, a_frame(4)) for i in range(1000)]
+    slow = [(at, a_frame(2)) for at in (0, 1, 2, 3, 4, 6, 7, 8, 9)]
+    counts = close(sorted([*burst, *slow], key=lambda pair: pair[0]))
+    assert counts.count == Level(last=2, mean=pytest.approx(2.2), min=2, max=4)
+    yard = counts.zones["yard"]
+    assert yard is not None
+    assert (yard.mean, yard.max) == (pytest.approx(1.1), 2)
+
+
+def test_a_frame_goes_on_into_the_next_window() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    accumulator.observe(a_frame(6), 9.5)
+    assert accumulator.close(a_window()).coverage == pytest.approx(0.05)
+    accumulator.observe(a_frame(2), 10.5)
+    counts = accumulator.close(a_window(1))
+    assert counts.count == Level(last=2, mean=pytest.approx((6 * 0.5 + 2 * 2) / 2.5), min=2, max=6)
+
+
+def test_a_frame_stands_for_no_longer_than_until_counts_are_stale() -> None:
+    counts = close([(0.0, a_frame(3))], stale_after=2.5)
+    assert (counts.coverage, counts.quality) == (0.25, "stale")
+    assert counts.count == Level(last=3, mean=3, min=3, max=3)
+
+
+def test_at_a_low_rate_asked_for_frames_stand_for_longer() -> None:
+    assert longest_gap(a_camera(fps=0.2)) == pytest.approx(7.5)
+    assert longest_gap(a_camera(fps=25)) == 2.0
+    assert close([(0.0, a_frame(3)), (5.0, a_frame(3))], fps=0.2).coverage == pytest.approx(1.0)
+
+
+def test_a_window_in_which_only_an_older_frame_was_known_has_no_count() -> None:
+    accumulator = WindowAccumulator(a_camera(stale_after=30), begins=0.0)
+    accumulator.observe(a_frame(3), 1.0)
+    accumulator.close(a_window())
+    counts = accumulator.close(a_window(1))
+    assert (counts.count, counts.coverage, counts.quality) == (None, 0.0, "stale")
+
+
+def test_what_held_for_most_of_the_window_is_its_quality() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    for i in range(60):
+        accumulator.observe(a_frame(1), i / 10)
+    accumulator.note("obscured", 6.0)
+    counts = accumulator.close(a_window())
+    assert (counts.quality, counts.coverage) == ("ok", pytest.approx(0.6))
+    accumulator.observe(a_frame(1), 14.0)
+    accumulator.note("model_error", 15.0)
+    counts = accumulator.close(a_window(1))
+    assert (counts.quality, counts.coverage) == ("model_error", pytest.approx(0.1))
+
+
+def test_of_equals_the_worse_is_the_quality() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0, quality="stale")
+    accumulator.note("no_camera", 5.0)
+    assert accumulator.close(a_window()).quality == "no_camera"
+
+
+def test_dropped_frames_are_the_difference_of_what_is_handed_in() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    assert accumulator.close(a_window(), {"busy": 3}).frames_dropped == {"busy": 3}
+    assert accumulator.close(a_window(1), {"busy": 3, "decode": 2}).frames_dropped == {"busy": 0, "decode": 2}
+    reopened = {"busy": 1, "decode": 2}
+    assert accumulator.close(a_window(2), reopened).frames_dropped == {"busy": 1, "decode": 0}
+
+
+def test_a_frame_counted_late_is_counted_in_the_next_window_and_not_lost() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    accumulator.observe(a_frame(1), 9.9)
+    accumulator.close(a_window())
+    accumulator.observe(a_frame(1, ins=1, visits=1), 9.95)
+    counts = accumulator.close(a_window(1))
+    assert counts.lines == {"gate": {"car": {"in": 1, "out": 0}}}
+    assert counts.frames_seen == 1
+
+
+frames = st.lists(st.tuples(st.floats(0, 59.9), st.integers(0, 9), st.integers(0, 2), st.integers(0, 2)), max_size=60)
+
+
+@given(frames, st.sampled_from([1.0, 2.5, 10.0, 60.0]))
+def test_windows_add_up_to_the_same_whatever_their_length(
+    shots: list[tuple[float, int, int, int]], seconds: float
+) -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    clock = WindowClock(seconds, NOON, 0.0)
+    closed = []
+    for at, count, ins, visits in [*sorted(shots), (60.0, 0, 0, 0)]:
+        while clock.is_over(at):
+            closed.append(accumulator.close(clock.window))
+            clock.turn(NOON + at, at)
+        accumulator.observe(a_frame(count, ins=ins, visits=visits), at)
+    assert len(closed) == 60 / seconds
+    assert sum(counts.frames_seen for counts in closed) == len(shots)
+    assert sum(counts.lines["gate"].get("car", {}).get("in", 0) for counts in closed) == sum(s[2] for s in shots)
+    assert sum(zone.visits or 0 for counts in closed for zone in [counts.zones["yard"]] if zone) == sum(
+        s[3] for s in shots
+    )
+    for counts in closed:
+        assert 0 <= counts.coverage <= 1
+        assert (counts.count is None) == (counts.frames_seen == 0)
+        if counts.count:
+            assert counts.count.min <= counts.count.mean <= counts.count.max
+
+
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0, -NOON])
+def test_a_clock_that_jumps_moves_no_count(jump: float) -> None:
+    accumulator, clock = WindowAccumulator(a_camera(), begins=0.0), WindowClock(10, NOON, 0.0)
+    closed = []
+    for i in range(1, 401):
+        at = i / 10
+        if clock.is_over(at):
+            closed.append(accumulator.close(clock.window))
+            clock.turn(NOON + at + (jump if at > 14 else 0), at)
+        accumulator.observe(a_frame(1, ins=1), at)
+    assert [counts.lines["gate"]["car"]["in"] for counts in closed] == [99, 100, 100, 100]
+    assert all(counts.coverage == pytest.approx(1, abs=0.02) for counts in closed)

@@ -1,0 +1,85 @@
+"""Newest values: never queued, sent again on every connection, one on its way per topic."""
+
+from __future__ import annotations
+
+from agent.mqtt.board import Board
+from contracts.topics import Channel, Topic
+
+GATE = Topic("box", Channel.CAMERA_STATE, "gate")
+YARD = Topic("box", Channel.CAMERA_STATE, "yard")
+HEALTH = Topic("box", Channel.HEALTH)
+
+
+def drain(board: Board) -> list[tuple[str, bytes]]:
+    taken = []
+    while (item := board.take()) is not None:
+        taken.append((str(item[0]), item[1].payload))
+    return taken
+
+
+def test_only_the_newest_value_is_sent() -> None:
+    board = Board()
+    for number in range(5):
+        board.put(GATE, b"%d" % number)
+    board.put(YARD, b"y")
+    assert drain(board) == [(str(GATE), b"4"), (str(YARD), b"y")]
+
+
+def test_a_newer_value_waits_for_the_answer_to_the_one_before() -> None:
+    board = Board()
+    board.put(GATE, b"1")
+    assert drain(board) == [(str(GATE), b"1")]
+    board.put(GATE, b"2")
+    board.put(GATE, b"3")
+    assert drain(board) == []
+    assert not board.is_clean
+    board.answered(GATE)
+    assert drain(board) == [(str(GATE), b"3")]
+    board.answered(GATE)
+    assert board.is_clean
+
+
+def test_every_connection_begins_with_all_retained_values() -> None:
+    board = Board()
+    board.put(GATE, b"1")
+    drain(board)
+    board.answered(GATE)
+    board.put(YARD, b"y")
+    drain(board)  # never answered
+    board.disconnected()
+    board.connected()
+    assert drain(board) == [(str(GATE), b"1"), (str(YARD), b"y")]
+
+
+def test_health_is_dropped_without_a_connection_and_not_repeated() -> None:
+    board = Board()
+    assert not board.put(HEALTH, b"old")
+    board.connected()
+    assert drain(board) == []
+    assert board.put(HEALTH, b"new")
+    assert drain(board) == [(str(HEALTH), b"new")]
+    board.answered(HEALTH)
+    board.connected()
+    assert drain(board) == []
+
+
+def test_health_that_was_not_sent_is_forgotten_with_the_connection() -> None:
+    board = Board()
+    board.connected()
+    board.put(HEALTH, b"new")
+    board.disconnected()
+    board.connected()
+    assert drain(board) == []
+
+
+def test_a_value_taken_back_is_sent_empty_once_and_then_forgotten() -> None:
+    board = Board()
+    board.put(GATE, b"1")
+    drain(board)
+    board.answered(GATE)
+    board.put(GATE, b"")
+    assert drain(board) == [(str(GATE), b"")]
+    board.answered(GATE)
+    board.answered(GATE)
+    board.connected()
+    assert drain(board) == []

@@ -1,0 +1,49 @@
+"""What comes from outside cannot do harm, and is counted."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.mqtt.incoming import Incoming
+from agent.mqtt.ports import Received, Unreadable
+
+
+def test_without_a_receiver_a_message_is_refused_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    incoming = Incoming()
+    with caplog.at_level(logging.INFO):
+        for _ in range(1000):
+            incoming.take(Received("edgetally/v1/box/desired", b"{}", retained=True))
+    assert incoming.refused == 1000
+    assert len(caplog.records) == 1
+    assert "remote configuration is not enabled in this version" in caplog.text
+
+
+def test_an_empty_message_asks_for_nothing() -> None:
+    incoming = Incoming()
+    incoming.take(Received("edgetally/v1/box/desired", b"", retained=True))
+    assert incoming.refused == 0
+
+
+def test_a_receiver_gets_messages_but_not_unreadable_ones() -> None:
+    taken: list[Received] = []
+    incoming = Incoming(taken.append)
+    message = Received("t", b"x", retained=False)
+    incoming.take(message)
+    incoming.take(Unreadable("its topic is not UTF-8"))
+    assert taken == [message]
+    assert incoming.refused == 1
+
+
+@given(st.text(), st.binary(min_size=1))
+def test_a_receiver_that_fails_is_counted_and_does_not_stop_anything(topic: str, payload: bytes) -> None:
+    def fail(message: Received) -> None:
+        message.payload.decode()
+        raise KeyError(message.topic)
+
+    incoming = Incoming(fail)
+    incoming.take(Received(topic, payload, retained=False))
+    assert incoming.refused == 1
