@@ -6,15 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import openvino as ov
-import openvino.properties as props
-import openvino.properties.hint as hints
-
 from contracts.errors import ModelFileError
 from contracts.model_spec import InputSpec
 from converters.read import first_line
 from converters.reference import THREADS, checked
 from converters.shapes import Dimension, check_static, fitted_shape
+from runtime.backends.quiet_openvino import hints, ov, props
 from runtime.results import Array, Tensors
 
 _PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ PACKAGES = {
 }
 OURS = {*PACKAGES, "fleet", "tools", "tests"}
 INFERENCE_RUNTIMES = ("openvino", "onnxruntime", "tensorrt", "tflite_runtime", "ai_edge_litert", "onnx", "torch")
-ALLOWED_RUNTIME_MODULES = {"runtime.backends.openvino", "runtime.backends.onnxruntime"}
+ALLOWED_RUNTIME_MODULES = {
+    "runtime.backends.openvino",
+    "runtime.backends.quiet_openvino",
+    "runtime.backends.onnxruntime",
+}
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 65  # lines without the docstring
 
@@ -79,6 +84,22 @@ def test_importing_a_package_pulls_in_no_inference_runtime(package: str) -> None
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+def test_openvino_is_imported_in_one_place_which_turns_its_telemetry_off(tmp_path: Path) -> None:
+    importers = {
+        name
+        for package in PACKAGES
+        for name, path in modules(package)
+        if any(found.partition(".")[0] == "openvino" for found in imported(path))
+    }
+    assert importers == {"runtime.backends.quiet_openvino"}
+    program = "import runtime.backends.openvino, sys; assert sys.modules['openvino_telemetry'] is None"
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    pytest.importorskip("openvino.properties") if "CI" not in os.environ else None
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("package", PACKAGES)

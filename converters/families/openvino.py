@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import openvino as ov
-
 from contracts.errors import ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
@@ -17,6 +15,7 @@ from contracts.model_spec import InputSpec
 from converters.families.base import Emitted, Job
 from converters.ir import check_ir, element_precision, read_ir
 from converters.read import first_line
+from runtime.backends.quiet_openvino import ov
 
 # The first OpenVINO that reads an operator set, from its page "Available Operation Sets" (2024.6); a newer set needs
 # the version that wrote it.

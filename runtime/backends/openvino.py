@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import openvino as ov
-import openvino.properties as props
-import openvino.properties.hint as hints
-
 from contracts.errors import ArtifactError, DeviceError, ModelFileError
 from runtime.backends.base import Lane
+from runtime.backends.quiet_openvino import hints, ov, props
 from runtime.results import Array, Tensors
 
 _PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16, "f16": ov.Type.f16}

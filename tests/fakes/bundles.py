@@ -56,7 +56,7 @@ def make_bundle(root: Path, artifacts: list[dict[str, Any]] | None = None, **cha
             "name": "fake",
             "version": "1.0.0",
             "labels": ["vehicle"],
-            "input": {"width": 8, "height": 8},
+            "input": {"width": 64, "height": 64},
             "output": {"decoder": "density"},
         },
         "source": {"file": "model.onnx", "sha256": "0" * 64},

@@ -98,8 +98,13 @@ class Mosquitto:
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
-        self._process.send_signal(how)
-        self._process.wait(PATIENCE)
+        # Mosquitto 2.0 forgets a SIGTERM that comes between its line "running" and its main loop: say it again.
+        for _ in range(int(PATIENCE)):
+            self._process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+                break
+        assert self._process.returncode is not None, "Mosquitto did not end"
         assert self._reader is not None
         self._reader.join(PATIENCE)
         assert self._process.stderr is not None

@@ -84,7 +84,7 @@ def _repeat(job: Job, artifact: Artifact, work: queue.Queue[Any]) -> None:
 
 
 def _openvino(path: str, artifact: Artifact, lanes: int) -> list[Infer]:
-    import openvino as ov
+    from runtime.backends.quiet_openvino import ov
 
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",

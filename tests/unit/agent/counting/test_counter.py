@@ -96,14 +96,16 @@ def test_a_density_map_is_summed_over_the_picture_and_its_zones() -> None:
 def test_a_label_that_the_model_lacks_is_refused_with_the_one_that_was_meant() -> None:
     camera = a_camera(line=[{**LINE, "labels": ["cra"]}], zone=[{**ZONE, "labels": ["boat", "person"]}])
     assert problems(camera) == (
-        ("line 'gate' counts 'cra', which this model does not know; its labels are person, car, truck; "
-        "did you mean 'car'?"),
+        (
+            "line 'gate' counts 'cra', which this model does not know; its labels are person, car, truck; "
+            "did you mean 'car'?"
+        ),
         "zone 'yard' counts 'boat', which this model does not know; its labels are person, car, truck",
     )
 
 
 def test_many_labels_are_not_all_listed() -> None:
-    with pytest.raises(DocumentError, match="its labels are l0, l1, .* and 68 more"):
+    with pytest.raises(DocumentError, match=r"its labels are l0, l1, .* and 68 more"):
         make_counter(a_camera(line=[{**LINE, "labels": ["x"]}]), [f"l{i}" for i in range(80)])
 
 
@@ -111,8 +113,10 @@ def test_a_density_model_refuses_lines_and_zones_of_some_labels() -> None:
     camera = a_camera(line=[LINE], zone=[{**ZONE, "labels": ["car"]}])
     assert problems(camera, kind="density") == (
         "line 'gate' needs a model that gives boxes; this one gives a density map; remove it or choose a detector",
-        ("zone 'yard' counts only car; this model's density map counts person, car, truck together; "
-        "remove its labels or choose a detector"),
+        (
+            "zone 'yard' counts only car; this model's density map counts person, car, truck together; "
+            "remove its labels or choose a detector"
+        ),
     )
     make_counter(a_camera(zone=[{**ZONE, "labels": ["vehicle"]}]), ["vehicle"], "density")
 
