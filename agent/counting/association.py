@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.counting.assignment import Costs
-from agent.counting.boxes import areas, covered, overlap
+from agent.counting.boxes import overlap
 from agent.counting.sightings import Sighting
 from agent.counting.tracks import Followed, centre_and_size
 
@@ -29,8 +28,6 @@ _COASTED = 0.35
 _SURE = 3.0  # standard deviations of the prediction
 _NEAR = 0.5  # sizes added to that: a box that loses half of itself behind something moves its centre by a quarter
 _CHANGES = 0.15  # by area, from one sighting to the next; less alike is another thing
-_PART_WITHIN = 0.6  # of a piece's area that lies within the whole
-_PART_SMALLER = 2.0  # times, by area, that a piece is smaller than the whole
 _OVERLAP, _DISTANCE, _SHAPE, _LABEL, _LOST = 0.4, 0.4, 0.2, 0.1, 0.1  # weights; their sum is below ALONE
 
 
@@ -64,21 +61,6 @@ def _farthest(followed: Sequence[Followed]) -> Costs:
 def _coasted(followed: Sequence[Followed]) -> Costs:
     """What is added to that for the way each has gone unseen, ``(n, 1)``, in picture heights."""
     return _COASTED * np.array([[one.coasted] for one in followed])
-
-
-def are_parts(followed: Sequence[Followed], sightings: Sequence[Sighting]) -> NDArray[np.bool_]:
-    """Which sightings ``(m,)`` seem to be parts of things that are followed.
-
-    A large thing close to the camera is detected whole in one frame and in pieces in the next. A piece lies within
-    the place where the whole is expected, is much smaller, and has its label.
-    """
-    wholes = [one for one in followed if one.confirmed and not one.misses]
-    if not wholes:
-        return np.zeros(len(sightings), dtype=np.bool_)
-    places, boxes = _expected(wholes), _boxes(sightings)
-    within = covered(boxes, places) >= _PART_WITHIN
-    smaller = areas(boxes)[:, None] * _PART_SMALLER <= areas(places)[None, :]
-    return np.asarray((within & smaller & (_differs(wholes, sightings).T == 0)).any(axis=1))
 
 
 def overlap_costs(followed: Sequence[Followed], sightings: Sequence[Sighting], least: float) -> Costs:

@@ -14,20 +14,11 @@ Box = tuple[float, float, float, float]
 
 def overlap(one: Boxes, other: Boxes) -> NDArray[np.float64]:
     """Intersection over union of boxes ``(n, 4)`` with boxes ``(m, 4)``: ``(n, m)``, 0 where both are empty."""
-    shared = _shared(one, other)
-    union = areas(one)[:, None] + areas(other)[None, :] - shared
-    return np.asarray(shared / np.maximum(union, np.finfo(np.float64).tiny))
-
-
-def covered(one: Boxes, other: Boxes) -> NDArray[np.float64]:
-    """Which share of each of boxes ``(n, 4)`` lies in each of boxes ``(m, 4)``: ``(n, m)``."""
-    return np.asarray(_shared(one, other) / np.maximum(areas(one), np.finfo(np.float64).tiny)[:, None])
-
-
-def _shared(one: Boxes, other: Boxes) -> NDArray[np.float64]:
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    return np.asarray(np.prod(np.maximum(high - low, 0.0), axis=2))
+    shared = np.prod(np.maximum(high - low, 0.0), axis=2)
+    union = areas(one)[:, None] + areas(other)[None, :] - shared
+    return np.asarray(shared / np.maximum(union, np.finfo(np.float64).tiny))
 
 
 def areas(boxes: Boxes) -> NDArray[np.float64]:

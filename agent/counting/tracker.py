@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
-
 from agent.counting.assignment import assign
-from agent.counting.association import ALONE, are_parts, motion_costs, overlap_costs
+from agent.counting.association import ALONE, motion_costs, overlap_costs
 from agent.counting.sightings import Sighting, merge_doubles
 from agent.counting.tracks import Followed, Track
 from runtime.results import Detections
@@ -40,7 +38,7 @@ class TrackerSettings:
     confirm_hits: int = 3
     lost_seconds: float = 1.5
     tentative_seconds: float = 0.7
-    tentative_misses: int = 2
+    tentative_misses: int = 1
     weak_overlap: float = 0.5
     double_overlap: float = 0.7
     max_tracks: int = 256
@@ -106,15 +104,10 @@ class Tracker:
         """Give strong sightings to tracks; return those that are left."""
         if not self._followed or not sightings:
             return sightings
-        parts = are_parts(self._followed, sightings)
-        costs = motion_costs(self._followed, sightings)
-        steady = np.array([one.confirmed and not one.misses for one in self._followed])
-        costs[np.ix_(~steady, parts)] = np.inf
-        pairs = assign(costs, ALONE)
+        pairs = assign(motion_costs(self._followed, sightings), ALONE)
         self._see(self._followed, sightings, pairs, now)
-        taken = parts
-        taken[[column for _, column in pairs]] = True
-        return [sighting for sighting, is_taken in zip(sightings, taken, strict=True) if not is_taken]
+        given = {column for _, column in pairs}
+        return [sighting for column, sighting in enumerate(sightings) if column not in given]
 
     def _give_weak(self, sightings: list[Sighting], now: float) -> None:
         """Give weak sightings to tracks that are believed and were not seen."""
