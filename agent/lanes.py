@@ -45,10 +45,10 @@ class Stream:
     sink: Sink
     worth: Callable[[Frame], bool] = lambda _: True
     timings: Timings = field(default_factory=Timings)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _taken: int = 0
-    _next: int = 0
-    _done: dict[int, tuple[Frame, Result | None]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _taken: int = field(default=0, init=False)
+    _next: int = field(default=0, init=False)
+    _done: dict[int, tuple[Frame, Result | None]] = field(default_factory=dict, init=False)
 
     def take(self) -> tuple[int, Frame] | None:
         """The next frame with its ticket; to be called by one thread at a time."""

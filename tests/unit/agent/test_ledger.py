@@ -1,0 +1,110 @@
+"""Windows become reports and totals together; while the disk refuses, nothing is published and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.counting.window import WindowCounts
+from agent.ledger import Ledger, Origin
+from agent.store import ReportDraft, Store, Totals
+from contracts.config import CameraConfig, LineConfig
+from contracts.errors import StorageError
+from contracts.messages import CountReport, Level, Window
+
+ORIGIN = Origin("box", "boot", "0" * 64)
+
+
+def a_camera(y: float = 0.5) -> CameraConfig:
+    return CameraConfig(id="gate", source="x", line=(LineConfig(name="mid", start=(0, y), end=(1, y)),))
+
+
+def a_window(number: int, *, into: int = 0, out: int = 0, frames: int = 10) -> WindowCounts:
+    crossed: Mapping[str, Mapping[str, int]] = {"car": {"in": into, "out": out}} if into or out else {}
+    return WindowCounts(
+        camera="gate",
+        window=Window(start=f"{number}", end=f"{number + 1}"),
+        frames_seen=frames,
+        frames_dropped={},
+        coverage=1.0 if frames else 0.0,
+        quality="ok" if frames else "no_camera",
+        count=Level(last=1, mean=1, min=1, max=1) if frames else None,
+        zones={},
+        lines={"mid": crossed},  # type: ignore[dict-item]
+    )
+
+
+class FullDisk:
+    """A store whose disk can be full."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.is_full = False
+
+    def counters(self, lines: object) -> object:
+        return self._store.counters(lines)  # type: ignore[arg-type]
+
+    def commit(self, drafts: Sequence[ReportDraft], totals: Mapping[str, Totals]) -> list[int]:
+        if self.is_full:
+            raise StorageError("state", OSError(28, "No space left on device"))
+        return self._store.commit(drafts, totals)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path, max_reports=100)
+    yield opened
+    opened.close()
+
+
+def sent(store: Store) -> list[CountReport]:
+    return [CountReport.model_validate_json(row.payload) for row in store.waiting(0, 100)]
+
+
+def a_ledger(store: object, camera: CameraConfig | None = None) -> Ledger:
+    return Ledger(store, ORIGIN, [camera or a_camera()], lambda: True)  # type: ignore[arg-type]
+
+
+def test_totals_rise_by_the_windows_and_are_those_that_were_committed(store: Store) -> None:
+    ledger = a_ledger(store)
+    assert ledger.commit([a_window(1, into=2)])
+    assert ledger.commit([a_window(2, into=1, out=4)])
+    lines = [report.lines["mid"] for report in sent(store)]
+    assert [(line.in_, line.out, line.total_in, line.total_out) for line in lines] == [(2, 0, 2, 0), (1, 4, 3, 4)]
+    assert ledger.totals["gate", "mid"].total_in == 3
+    assert [report.seq for report in sent(store)] == [1, 2]
+
+
+def test_totals_go_on_after_a_restart_of_the_same_line_and_anew_for_another(store: Store) -> None:
+    first = a_ledger(store)
+    first.commit([a_window(1, into=2)])
+    again = a_ledger(store)
+    assert again.totals["gate", "mid"].total_in == 2
+    moved = a_ledger(store, a_camera(0.6))
+    assert moved.totals["gate", "mid"].total_in == 0
+    assert moved.totals["gate", "mid"].counter_id != first.totals["gate", "mid"].counter_id
+
+
+def test_while_the_disk_is_full_totals_stand_still_and_every_window_comes_later(store: Store) -> None:
+    disk = FullDisk(store)
+    ledger = a_ledger(disk)
+    disk.is_full = True
+    assert not ledger.commit([a_window(1, into=1)])
+    assert not ledger.commit([a_window(2, into=1)])
+    assert ledger.totals["gate", "mid"].total_in == 0
+    disk.is_full = False
+    assert ledger.commit([a_window(3, into=1)])
+    assert [(report.window.start, report.lines["mid"].total_in) for report in sent(store)] == [
+        ("1", 1),
+        ("2", 2),
+        ("3", 3),
+    ]
+
+
+def test_a_window_without_a_frame_reports_no_count_and_its_reason(store: Store) -> None:
+    a_ledger(store).commit([a_window(1, frames=0)])
+    (report,) = sent(store)
+    assert report.count is None
+    assert (report.quality, report.coverage, report.lines["mid"].in_) == ("no_camera", 0.0, 0)
