@@ -77,7 +77,12 @@ class Counted:
             assert self._changed.wait_for(lambda: len(self.came) >= count, PATIENCE), self.came
 
 
-def run(path: Path, numbers: list[int], gates: list[Callable[[int], None]], **more: Callable[[Frame], bool]) -> Counted:
+def run(
+    path: Path,
+    numbers: list[int],
+    gates: list[Callable[[int], None]],
+    worth: Callable[[Frame], bool] = lambda _: True,
+) -> Counted:
     model, ready, counted = loaded(path, gates), threading.Condition(), Counted()
 
     def notify() -> None:
@@ -85,7 +90,7 @@ def run(path: Path, numbers: list[int], gates: list[Callable[[int], None]], **mo
             ready.notify()
 
     slot = FrameSlot(keep_all=True, on_ready=notify)
-    pool = LanePool(model, [Stream(slot, open_decoder(model.spec), counted, **more)], ready)
+    pool = LanePool(model, [Stream(slot, open_decoder(model.spec), counted, worth)], ready)
     pool.start()
     for number in numbers:
         slot.put(frame(number))
