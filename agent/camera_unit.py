@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from agent.cameras.capture import Capture
 from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.slot import FrameSlot
-from agent.cameras.table import open_source
+from agent.cameras.table import kind_of, open_source
 from agent.counting.clock import ClockWindow, utc_text
 from agent.counting.counter import FrameCounts, decoder_score, open_counter
 from agent.counting.totals import LineTotals
@@ -80,8 +80,10 @@ class CameraUnit:
         self._quality: Quality = "no_camera"
         self._last: _Counted | None = None
         self._counted_at: deque[float] = deque(maxlen=1024)
-        self._slot = FrameSlot(keep_all=not camera.realtime, on_ready=self._notify)
-        self._capture = Capture(camera, Wanted(spec.input), self._slot, opener=opener)
+        live = kind_of(camera.source).live
+        self._slot = FrameSlot(keep_all=not live and not camera.realtime, on_ready=self._notify)
+        # A file that breaks is not read again from its beginning: what it showed is counted.
+        self._capture = Capture(camera, Wanted(spec.input), self._slot, opener=opener, retry=live)
         decoder = open_decoder(spec, score=decoder_score(camera, spec))
         self.stream = Stream(self._slot, decoder, self._take, self._shows_something, Timings())
 
@@ -97,6 +99,11 @@ class CameraUnit:
     def ended(self) -> bool:
         """Whether the source has ended and all its frames are counted."""
         return self._capture.status().state == "ended" and self._slot.empty and self.stream.idle
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the camera, without credentials."""
+        return self._capture.status().problem
 
     def look(self, now: float) -> None:
         """Notice that frames stopped coming; ``now`` in monotonic seconds."""

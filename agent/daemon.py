@@ -23,6 +23,7 @@ from agent.mqtt.link import MqttLink
 from agent.store import Store
 from agent.timings import Timings
 from contracts.config import AgentConfig
+from contracts.errors import DeviceError
 from contracts.facts import FactValue
 from contracts.messages import FactsMessage, Health, Hello
 from contracts.topics import Channel, Topic
@@ -40,7 +41,7 @@ def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
         until_end: stop when every source has ended.
 
     Raises:
-        EdgetallyError: it cannot start: settings, bundle, artifact or disk.
+        EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,8 +50,11 @@ def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
     try:
         daemon.start()
         daemon.run(stop, until_end=until_end)
+        broken = [unit.problem for unit in daemon.units if unit.problem]
     finally:
         daemon.close()
+    if until_end and broken and not stop.is_set():
+        raise DeviceError("; ".join(broken))
 
 
 class Daemon:

@@ -65,7 +65,7 @@ class Ledger:
         ]
         self._totals = {key: _totals(counter) for key, counter in store.counters(lines).items()}
         self._waiting: deque[WindowCounts] = deque()
-        self.lost_windows = 0
+        self._lost = 0
 
     @property
     def totals(self) -> Mapping[tuple[str, str], LineTotals]:
@@ -78,22 +78,24 @@ class Ledger:
         Returns:
             Whether the disk took them.
         """
+        held = len(self._waiting)
         self._waiting.extend(windows)
         while len(self._waiting) > MOST_WAITING:
             self._waiting.popleft()
-            self.lost_windows += 1
+            self._lost += 1
         totals = dict(self._totals)
-        drafts = [self._draft(window, totals) for window in self._waiting]
+        # Those that the disk refused before are late, whenever they are sent.
+        drafts = [self._draft(window, totals, late=n < held) for n, window in enumerate(self._waiting)]
         try:
             self._store.commit(drafts, {total.counter_id: total.by_label for total in totals.values()})
         except StorageError as error:
-            _log.error("%s; %d windows wait in memory", error, len(self._waiting))
+            _log.error("%s; %d windows wait in memory, %d were lost", error, len(self._waiting), self._lost)
             return False
         self._totals = totals
         self._waiting.clear()
         return True
 
-    def _draft(self, window: WindowCounts, totals: dict[tuple[str, str], LineTotals]) -> ReportDraft:
+    def _draft(self, window: WindowCounts, totals: dict[tuple[str, str], LineTotals], *, late: bool) -> ReportDraft:
         lines = {name: self._cross(window, name, crossed, totals) for name, crossed in window.lines.items()}
         report = CountReport(
             store_id="",
@@ -103,6 +105,7 @@ class Ledger:
             camera=window.camera,
             window=window.window,
             clock_synced=self._synced(),
+            late=late,
             frames_seen=window.frames_seen,
             frames_dropped=dict(window.frames_dropped),
             coverage=window.coverage,

@@ -27,11 +27,13 @@ class SourceKind:
         name: what it is called.
         matches: whether a ``source`` is of this kind.
         open: opens it, or raises `CameraError`.
+        live: whether it goes on by itself: frames that nobody takes are lost, and after a fault it goes on from now.
     """
 
     name: str
     matches: Callable[[str], bool]
     open: Opener
+    live: bool
 
 
 def open_source(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
@@ -116,11 +118,13 @@ def _is(asked: Callable[[Path], bool], source: str, *, unsure: bool = False) -> 
 
 
 SOURCE_KINDS = (
-    SourceKind(SYNTHETIC, lambda source: source.partition(":")[0] == SYNTHETIC, SyntheticSource),
-    SourceKind("rtsp", _has_scheme("rtsp", "rtsps"), _open_rtsp),
-    SourceKind("http", _has_scheme("http", "https"), _open_http),
-    SourceKind("v4l2", lambda source: source.startswith("/dev/video"), _open_v4l2),
-    SourceKind("pictures", lambda source: scheme_of(source) is None and _is(Path.is_dir, source), PictureFolder),
-    SourceKind("file", lambda source: scheme_of(source) is None, _open_file),
+    SourceKind(SYNTHETIC, lambda source: source.partition(":")[0] == SYNTHETIC, SyntheticSource, live=False),
+    SourceKind("rtsp", _has_scheme("rtsp", "rtsps"), _open_rtsp, live=True),
+    SourceKind("http", _has_scheme("http", "https"), _open_http, live=True),
+    SourceKind("v4l2", lambda source: source.startswith("/dev/video"), _open_v4l2, live=True),
+    SourceKind(
+        "pictures", lambda source: scheme_of(source) is None and _is(Path.is_dir, source), PictureFolder, live=False
+    ),
+    SourceKind("file", lambda source: scheme_of(source) is None, _open_file, live=False),
 )
 _SCHEMES = ("rtsp", "rtsps", "http", "https")

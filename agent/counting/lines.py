@@ -26,7 +26,7 @@ _TRAVEL = 0.5
 """How far, in extents of the box across the line, something must have come since it was first seen, or found again, for
 a crossing to be believed: parts of things that are detected for a moment, and things that stand, do not."""
 
-_FOUND_AGAIN = 0.4
+_FOUND_AGAIN = 0.3
 """Seconds unseen after which a track is on trial again, if it is not where it was expected: it may have been found on
 another thing."""
 

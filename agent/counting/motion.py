@@ -18,8 +18,8 @@ _WANDERS_MOVING = 0.8
 """The same for each size/s of its speed: a vehicle at 20 m/s, 15 m away, becomes faster by 2.7 times its speed a second
 through perspective alone, but so it does steadily, and the filter follows."""
 
-_FIRST_SPEED = 14.0
-"""Standard deviation of a speed not yet seen, in sizes/s: 0.5 sizes a frame at 30 fps, and three times that is looked
+_FIRST_SPEED = 20.0
+"""Standard deviation of a speed not yet seen, in sizes/s: 0.7 sizes a frame at 30 fps, and three times that is looked
 for."""
 
 

@@ -65,6 +65,20 @@ def test_a_camera_that_is_away_is_said_to_be_and_counted_again_when_it_is_back(
     assert all(state.count is None for state in _states(watcher) if not state.available)
 
 
+def test_a_clip_that_breaks_ends_the_run_with_what_is_wrong(tmp_path: Path, bundle: Path, mosquitto: Mosquitto) -> None:
+    clip = tmp_path / "torn.mp4"
+    clip.write_bytes((data_dir() / "videos/udacity_test_video.mp4").read_bytes()[:4096])
+    settings = {
+        "bundle": str(bundle),
+        "broker": {"host": "127.0.0.1", "port": mosquitto.port},
+        "camera": [camera(clip)],
+    }
+    with Agent(tmp_path, settings) as agent:
+        assert agent.wait() == 2
+    last = agent.log.read_text().strip().splitlines()[-1]
+    assert last.startswith("error: camera gate:")
+
+
 def _is_blind(watcher: Watcher, index: int) -> bool:
     """Whether a report after a counted one has no frame."""
     all_reports = reports(watcher)

@@ -25,6 +25,7 @@ from runtime.bundle import open_bundle
 from runtime.console import run_program
 from tools.bench.clip import road_clip
 from tools.bench.job import Job, Measured
+from tools.bench.models import default_models
 from tools.demo.broker import EmbeddedBroker
 from tools.demo.prepare import current_bundle
 
@@ -40,7 +41,9 @@ Rounds = list[dict[str, Measured]]
 
 @app.command()
 def bench(
-    model: Annotated[list[Path] | None, typer.Option(help="Model directories; the shipped one by default.")] = None,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="Model directories; by default the shipped one, and yolox-nano if here.")
+    ] = None,
     frames: Annotated[int, typer.Option(min=60, help="Length of the clip.")] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 3,
     work: Annotated[Path, typer.Option(help="Where clip and bundles are kept.")] = Path("build/bench"),
@@ -52,7 +55,7 @@ def bench(
     clip = road_clip(work, frames)
     results: dict[str, Rounds] = {}
     with EmbeddedBroker(0) as broker, Progress(console=console, transient=True) as progress:
-        for directory in model or [Path("models/vehicle-density")]:
+        for directory in model or default_models(work):
             bundle = current_bundle(directory, work)
             for artifact in _runnable(bundle):
                 task = progress.add_task(f"{directory.name} {artifact}", total=rounds)

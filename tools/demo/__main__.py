@@ -43,16 +43,19 @@ def demo(
     seconds: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
     model: Annotated[Path, typer.Option(help="Model directory.")] = Path("models/vehicle-density"),
     work: Annotated[Path, typer.Option(help="Where the bundle and the state go.")] = Path("build/demo"),
+    svg: Annotated[Path | None, typer.Option(help="Keep what was shown as a picture.")] = None,
 ) -> None:
     """Convert a model for this box, count a camera with it, and watch the counts arrive over MQTT.
 
     Ends with the clip, after --seconds, or on Ctrl-C.
     """
-    console = Console()
+    console = Console(record=svg is not None)
     check_source(source)
     with _broker(broker, port) as broker_at:
         files = prepare(model, work, source, broker_at)
         _run(console, files, broker_at, source, seconds)
+    if svg is not None:
+        console.save_svg(str(svg), title="make demo")
 
 
 def _run(console: Console, files: DemoFiles, broker_at: BrokerConfig, source: str, seconds: float | None) -> None:

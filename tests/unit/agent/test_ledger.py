@@ -96,11 +96,8 @@ def test_while_the_disk_is_full_totals_stand_still_and_every_window_comes_later(
     assert ledger.totals["gate", "mid"].total_in == 0
     disk.is_full = False
     assert ledger.commit([a_window(3, into=1)])
-    assert [(report.window.start, report.lines["mid"].total_in) for report in sent(store)] == [
-        ("1", 1),
-        ("2", 2),
-        ("3", 3),
-    ]
+    came = [(report.window.start, report.lines["mid"].total_in, report.late) for report in sent(store)]
+    assert came == [("1", 1, True), ("2", 2, True), ("3", 3, False)]
 
 
 def test_a_window_without_a_frame_reports_no_count_and_its_reason(store: Store) -> None:

@@ -34,6 +34,11 @@ def a_frame(count: float = 0, *, ins: int = 0, visits: int = 0) -> FrameCounts:
     return FrameCounts(count, {"yard": count / 2}, {"yard": visits}, crossings)
 
 
+def rounded(level: Level | None) -> Level:
+    assert level is not None
+    return Level(last=level.last, mean=round(level.mean, 6), min=level.min, max=level.max)
+
+
 def close(frames: Sequence[tuple[float, FrameCounts]], **more: object) -> WindowCounts:
     accumulator = WindowAccumulator(a_camera(**more), begins=0.0)
     for at, frame in frames:
@@ -59,10 +64,8 @@ def test_the_mean_is_over_time_so_a_burst_of_frames_weighs_no_more() -> None:
     burst = [(5 + i / 1000, a_frame(4)) for i in range(1000)]
     slow = [(at, a_frame(2)) for at in (0, 1, 2, 3, 4, 6, 7, 8, 9)]
     counts = close(sorted([*burst, *slow], key=lambda pair: pair[0]))
-    assert counts.count == Level(last=2, mean=pytest.approx(2.2), min=2, max=4)
-    yard = counts.zones["yard"]
-    assert yard is not None
-    assert (yard.mean, yard.max) == (pytest.approx(1.1), 2)
+    assert rounded(counts.count) == Level(last=2, mean=2.2, min=2, max=4)
+    assert rounded(counts.zones["yard"]) == Level(last=1, mean=1.1, min=1, max=2)
 
 
 def test_a_frame_goes_on_into_the_next_window() -> None:
@@ -71,7 +74,7 @@ def test_a_frame_goes_on_into_the_next_window() -> None:
     assert accumulator.close(a_window()).coverage == pytest.approx(0.05)
     accumulator.observe(a_frame(2), 10.5)
     counts = accumulator.close(a_window(1))
-    assert counts.count == Level(last=2, mean=pytest.approx((6 * 0.5 + 2 * 2) / 2.5), min=2, max=6)
+    assert counts.count == Level(last=2, mean=(6 * 0.5 + 2 * 2) / 2.5, min=2, max=6)
 
 
 def test_a_frame_stands_for_no_longer_than_until_counts_are_stale() -> None:
@@ -100,11 +103,13 @@ def test_what_held_for_most_of_the_window_is_its_quality() -> None:
         accumulator.observe(a_frame(1), i / 10)
     accumulator.note("obscured", 6.0)
     counts = accumulator.close(a_window())
-    assert (counts.quality, counts.coverage) == ("ok", pytest.approx(0.6))
+    assert counts.quality == "ok"
+    assert counts.coverage == pytest.approx(0.6)
     accumulator.observe(a_frame(1), 14.0)
     accumulator.note("model_error", 15.0)
     counts = accumulator.close(a_window(1))
-    assert (counts.quality, counts.coverage) == ("model_error", pytest.approx(0.1))
+    assert counts.quality == "model_error"
+    assert counts.coverage == pytest.approx(0.1)
 
 
 def test_of_equals_the_worse_is_the_quality() -> None:
@@ -131,7 +136,12 @@ def test_a_frame_counted_late_is_counted_in_the_next_window_and_not_lost() -> No
     assert counts.frames_seen == 1
 
 
-frames = st.lists(st.tuples(st.floats(0, 59.9), st.integers(0, 9), st.integers(0, 2), st.integers(0, 2)), max_size=60)
+frames = st.lists(
+    st.tuples(
+        st.integers(0, 59 * 64).map(lambda value: value / 64), st.integers(0, 9), st.integers(0, 2), st.integers(0, 2)
+    ),
+    max_size=60,
+)
 
 
 @given(frames, st.sampled_from([1.0, 2.5, 10.0, 60.0]))
