@@ -32,6 +32,10 @@ another thing."""
 
 _AS_EXPECTED = 0.75  # extents of the box across the line
 
+_GOES_ON = 0.4
+"""What came over the line in its first step ever must go on at this share of that speed: two parts of something large
+that were taken for one small thing do not."""
+
 _LEAST_EXTENT = 0.02  # of the picture; smaller boxes jitter by more than their share
 
 
@@ -68,6 +72,8 @@ class _Passage:
         expected: value of where it was expected when it was last missed.
         origin: value where it was first seen, or found again.
         has_travelled: whether it came far enough from there.
+        sightings: on the side that it is known to have been on, since it was first seen or came there.
+        leap: by how much the value changed a second when it came beyond the band, if that was its first step.
         is_beyond: whether the last sighting was the first one beyond the band on the other side.
         over_line: whether it last changed sides within the line's length.
         owed: crossings not yet believed.
@@ -82,6 +88,8 @@ class _Passage:
     expected: float
     origin: float
     has_travelled: bool = False
+    sightings: int = 1
+    leap: float = 0.0
     is_beyond: bool = False
     over_line: bool = False
     owed: list[Direction] = field(default_factory=list)
@@ -142,22 +150,25 @@ class LineCounter:
             return []
         if at - passage.at > _FOUND_AGAIN and abs(value - passage.expected) > _AS_EXPECTED * extent:
             passage.origin, passage.has_travelled = value, False
-        self._advance(passage, point, value, distance)
+        self._advance(passage, point, value, distance, abs(value - passage.value) / max(at - passage.at, 1e-3))
         passage.has_travelled |= abs(value - passage.origin) >= _TRAVEL * extent
         passage.track, passage.at = track, at
         return self._pay(passage, at)
 
-    def _advance(self, passage: _Passage, point: Point, value: float, distance: float) -> None:
-        """Move a passage on to a new sighting."""
+    def _advance(self, passage: _Passage, point: Point, value: float, distance: float, speed: float) -> None:
+        """Move a passage on to a new sighting, reached at a speed in values a second."""
         right = value >= 0
         if right != (passage.value >= 0):
             passage.over_line = self._straight.is_within(passage.point, passage.value, point, value)
         if right == passage.right:
             passage.settled |= distance >= _BAND
             passage.is_beyond = False
+            passage.sightings += 1
         elif passage.is_beyond:
+            passage.over_line &= speed >= passage.leap * _GOES_ON
             self._cross(passage, right=right)
         else:
+            passage.leap = speed if passage.sightings == 1 and not passage.owed else 0.0
             passage.is_beyond = distance >= (_BAND if passage.settled else _BAND_AT_BIRTH)
         passage.point, passage.value = point, value
 
@@ -165,7 +176,7 @@ class LineCounter:
         """It is on the other side for certain."""
         if passage.over_line:
             passage.owed.append(self._straight.direction(to_right=right))
-        passage.right, passage.settled, passage.is_beyond = right, True, False
+        passage.right, passage.settled, passage.is_beyond, passage.sightings = right, True, False, 2
 
     def _end(self, passage: _Passage, at: float) -> list[Crossing]:
         """The last word on a track that is gone."""
