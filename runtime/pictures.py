@@ -147,6 +147,8 @@ def _count_frames(path: str | os.PathLike[str]) -> int:
 
 def _decode_file(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
     with _open_file(path) as container:
+        if getattr(container.streams.video[0], "codec_context", None) is None:  # PyAV 17 crashes on it
+            raise ValueError("a codec that this build of FFmpeg does not know")
         yield from container.decode(video=0)
 
 

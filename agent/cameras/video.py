@@ -145,6 +145,10 @@ class VideoSource:
             self._container.close()
             raise CameraError(self._camera.id, f"{self._feed.shown}: it holds no picture", "choose one with video")
         self._stream: VideoStream = self._container.streams.video[0]
+        if getattr(self._stream, "codec_context", None) is None:  # PyAV 17 crashes when such a stream is decoded
+            self._container.close()
+            problem = f"{self._feed.shown}: this build of FFmpeg lacks a decoder for it"
+            raise CameraError(self._camera.id, problem, "set the camera to H.264, H.265 or MJPEG")
         self._live = self._container.duration is None if self._feed.live is None else self._feed.live
         # A frame costs least CPU in one thread (6.5 ms against 6.9 with slices and 7.3 with frame threads, 1080p,
         # docs/adr/0002-pyav-decodes.md), and CPU is what a box with several cameras is short of. Slices let a weak core

@@ -23,8 +23,8 @@ _BAND_AT_BIRTH = 2 * _BAND
 """The same for a thing that was first seen within the band: its first side may itself be jitter."""
 
 _TRAVEL = 0.5
-"""How far, in extents of the box across the line, something must have come since it was first seen, or found again, for
-a crossing to be believed: parts of things that are detected for a moment, and things that stand, do not."""
+"""How far, in extents of the box across the line, something must have come since it was first seen, found again or last
+counted, for a crossing to be believed: parts that are detected for a moment, and things that stand, do not."""
 
 _FOUND_AGAIN = 0.3
 """Seconds unseen after which a track is on trial again, if it is not where it was expected: it may have been found on
@@ -70,13 +70,13 @@ class _Passage:
         track: as it was at the last sighting.
         at: monotonic seconds of the last sighting.
         expected: value of where it was expected when it was last missed.
-        origin: value where it was first seen, or found again.
+        origin: value where it was first seen, found again or last counted.
         has_travelled: whether it came far enough from there.
-        sightings: on the side that it is known to have been on, since it was first seen or came there.
-        leap: by how much the value changed a second when it came beyond the band, if that was its first step.
+        sightings: how many were on that side.
+        leap: change of value a second when it came beyond the band, if that was the first step it was seen to take.
         is_beyond: whether the last sighting was the first one beyond the band on the other side.
         over_line: whether it last changed sides within the line's length.
-        owed: crossings not yet believed.
+        owed: crossings not yet believed, all in one direction.
     """
 
     right: bool
@@ -165,17 +165,20 @@ class LineCounter:
             passage.is_beyond = False
             passage.sightings += 1
         elif passage.is_beyond:
-            passage.over_line &= speed >= passage.leap * _GOES_ON
-            self._cross(passage, right=right)
+            self._cross(passage, right=right, counts=speed >= passage.leap * _GOES_ON)
         else:
             passage.leap = speed if passage.sightings == 1 and not passage.owed else 0.0
             passage.is_beyond = distance >= (_BAND if passage.settled else _BAND_AT_BIRTH)
         passage.point, passage.value = point, value
 
-    def _cross(self, passage: _Passage, *, right: bool) -> None:
+    def _cross(self, passage: _Passage, *, right: bool, counts: bool = True) -> None:
         """It is on the other side for certain."""
-        if passage.over_line:
-            passage.owed.append(self._straight.direction(to_right=right))
+        if passage.over_line and counts:
+            direction = self._straight.direction(to_right=right)
+            if passage.owed and passage.owed[-1] != direction:
+                passage.owed.pop()  # back before the first was believed: neither was one
+            else:
+                passage.owed.append(direction)
         passage.right, passage.settled, passage.is_beyond, passage.sightings = right, True, False, 2
 
     def _end(self, passage: _Passage, at: float) -> list[Crossing]:
@@ -191,6 +194,7 @@ class LineCounter:
         if not (track.confirmed and passage.has_travelled and passage.owed):
             return []
         owed, passage.owed = passage.owed, []
+        passage.origin, passage.has_travelled = passage.value, False
         label = self._labels[track.label]
         if self.line.labels and label not in self.line.labels:
             return []

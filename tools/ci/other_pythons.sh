@@ -3,11 +3,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 find_python() {
-  command -v "python$1" 2>/dev/null || ls -1 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python 2>/dev/null | tail -n 1
+  # Each candidate is tried: a shim of a version manager may stand for a Python that is not chosen here.
+  local candidate
+  for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+    if "$candidate" -c 'import venv, ensurepip, sqlite3' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
 }
 for version in "$@"; do
   python=$(find_python "$version")
-  if [ -z "$python" ] || ! "$python" -c 'import venv, ensurepip, sqlite3' 2>/dev/null; then
+  if [ -z "$python" ]; then
     echo "Python $version: not found here"
     [ "${CI:-}" = "true" ] && exit 1
     continue

@@ -158,6 +158,13 @@ def test_a_clip_without_any_good_picture_does_not_loop_for_ever(tmp_path: Path) 
         read_all(open_clip(clip, loop=True))
 
 
+def test_a_codec_that_nobody_knows_is_refused_and_does_not_crash_the_process(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", frames=4)
+    clip.write_bytes(clip.read_bytes().replace(b"mp4v", b"zz9 "))
+    with pytest.raises(CameraError, match="lacks a decoder"):
+        read_all(open_clip(clip))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.binary(max_size=3000),

@@ -114,6 +114,23 @@ def test_hesitating_on_the_line_on_the_way_over_counts_once(offsets: list[float]
     assert in_out(follow(a_line(), along(*((0.5, y) for y in way)))) == (1, 0)
 
 
+@given(st.lists(st.floats(-0.18, 0.18), min_size=10, max_size=60))
+def test_what_parks_on_the_line_has_crossed_it_at_most_once_however_its_box_jumps(offsets: list[float]) -> None:
+    arriving = ramp(0.2, 0.5, 10)
+    standing = [0.5 + SIZE * offset for offset in offsets]
+    inward, outward = in_out(follow(a_line(), along(*((0.5, y) for y in [*arriving, *standing]))))
+    assert inward <= 1
+    assert outward == 0
+    inward, outward = in_out(follow(a_line(), along(*((0.5, y) for y in [*arriving, *standing, *ramp(0.5, 0.9, 10)]))))
+    assert (inward, outward) == (1, 0)
+
+
+def test_what_stood_on_the_line_counts_once_when_it_sets_off() -> None:
+    standing = [0.48, 0.52] * 200
+    assert in_out(follow(a_line(), along(*((0.5, y) for y in [*standing, *ramp(0.5, 0.9, 12)])))) == (1, 0)
+    assert in_out(follow(a_line(), along(*((0.5, y) for y in [*standing, *ramp(0.5, 0.1, 12)])))) == (0, 0)
+
+
 def test_there_and_back_counts_both_ways() -> None:
     way = [*ramp(0.3, 0.7, 8), *ramp(0.7, 0.3, 8), *ramp(0.3, 0.7, 8)]
     assert in_out(follow(a_line(), along(*((0.5, y) for y in way)))) == (2, 1)
@@ -170,6 +187,11 @@ def test_what_ends_within_the_band_has_crossed_if_it_ended_beyond_the_line(
 
 def test_a_single_sighting_on_the_other_side_is_an_error_of_the_tracker() -> None:
     assert not follow(a_line(), along((0.5, 0.3), (0.5, 0.32), (0.5, 0.7), (0.5, 0.34), (0.5, 0.36)))
+
+
+def test_what_leaps_over_the_line_in_its_first_step_must_go_on() -> None:
+    assert in_out(follow(a_line(), along((0.5, 0.4), (0.5, 0.6), (0.5, 0.75), (0.5, 0.9)))) == (1, 0)
+    assert not follow(a_line(), along((0.5, 0.4), (0.5, 0.6), (0.5, 0.63), (0.5, 0.66)))
 
 
 def test_a_crossing_before_it_was_confirmed_counts_once_it_is() -> None:
