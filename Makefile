@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; 
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCE ?= synthetic
+export SOURCE # by the environment: a password in a URL should stand in no process list
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: help demo test test-full bench check format schema lock clean
@@ -15,7 +16,7 @@ help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://…|/dev/video0|folder|synthetic]
-	@$(BIN)/python -m tools.demo --source '$(SOURCE)' $(ARGS)
+	@$(BIN)/python -m tools.demo $(ARGS)
 
 test: $(VENV)/.dev system-packages ## every behaviour, under 15 minutes on two cores
 	@$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu' $(ARGS)
@@ -48,10 +49,11 @@ system-packages:
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "expected Python 3.10 to 3.13, found none; install one or say make PYTHON=…" >&2; exit 2; }
 	@echo "making $(VENV) with $(PYTHON)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "expected a Python that can make environments; on Debian: apt install python3-venv" >&2; exit 2; }
 
 $(VENV)/.demo: requirements/demo.txt | $(BIN)/python
-	@test -e $(VENV)/.dev || { echo "installing requirements/demo.txt"; $(PIP) -r requirements/demo.txt; }
+	@test $(VENV)/.dev -nt requirements/demo.txt || { echo "installing requirements/demo.txt"; $(PIP) -r requirements/demo.txt; }
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt | $(BIN)/python

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from agent.cameras.capture import Capture
+from agent.cameras.capture import Capture, CaptureStatus
 from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.slot import FrameSlot
 from agent.cameras.table import kind_of, open_source
@@ -80,6 +80,7 @@ class CameraUnit:
         self._quality: Quality = "no_camera"
         self._last: _Counted | None = None
         self._counted_at: deque[float] = deque(maxlen=1024)
+        self._uncounted: Counter[str] = Counter()
         live = kind_of(camera.source).live
         self._slot = FrameSlot(keep_all=not live and not camera.realtime, on_ready=self._notify)
         # A file that breaks is not read again from its beginning: what it showed is counted.
@@ -91,9 +92,13 @@ class CameraUnit:
         """Open the camera."""
         self._capture.start()
 
-    def close(self) -> None:
-        """Let go of the camera."""
-        self._capture.close()
+    def close(self, timeout: float = 15.0) -> None:
+        """Let go of the camera; twice is harmless.
+
+        Args:
+            timeout: seconds to wait for it; it ends later by itself.
+        """
+        self._capture.close(timeout)
 
     @property
     def ended(self) -> bool:
@@ -111,12 +116,13 @@ class CameraUnit:
         with self._lock:
             if status.state in {"opening", "lost", "ended"}:
                 self._note("no_camera", now)
-            elif status.last_frame_at is not None and now - status.last_frame_at > self._gap:
+            elif self._quality == "ok" and now - (self.last_counted_at or now) > self._gap:
+                # Counted, not captured: a lane that hangs is no better than a camera that does.
                 self._note("stale", now)
 
     def close_window(self, window: ClockWindow) -> WindowCounts:
         """What the window that ended adds up to."""
-        dropped = self._capture.status().dropped
+        dropped = self._all_dropped(self._capture.status())
         with self._lock:
             return self._window.close(window, dropped)
 
@@ -152,7 +158,7 @@ class CameraUnit:
             fps=round(len(recent) / _FPS_OVER, 1),
             latency_ms=self.stream.timings.latency("total"),
             frames_seen=status.frames,
-            frames_dropped=dict(status.dropped),
+            frames_dropped=self._all_dropped(status),
             reconnects=status.reconnects,
             quality=quality,
             problem=status.problem,
@@ -163,13 +169,19 @@ class CameraUnit:
         if not is_obscured(frame.image):
             return True
         with self._lock:
+            self._uncounted["obscured"] += 1
             self._note("obscured", frame.captured_at)
         return False
+
+    def _all_dropped(self, status: CaptureStatus) -> dict[str, int]:
+        """Frames that came and were not counted, by cause, since the start."""
+        return {**status.dropped, **self._uncounted}
 
     def _take(self, frame: Frame, result: Result | None) -> None:
         """A frame came out of the lanes, in order."""
         with self._lock:
             if result is None:
+                self._uncounted["model_error"] += 1
                 self._note("model_error", frame.captured_at)
                 return
             counts = self._counter.update(result, frame.shown_at, frame.placement.aspect)

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.config import parse_address
 from contracts.documents import without_credentials
-from contracts.errors import WrittenError
 from contracts.version import VERSION
 from runtime.console import LogLevel, log_to_stderr, run_program
 
@@ -165,10 +165,8 @@ def _some(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - flags of several t
 def _broker(text: str | None) -> dict[str, object] | None:
     if text is None:
         return None
-    host, _, port = text.rpartition(":") if ":" in text else (text, "", "1883")
-    if not host or not port.isdigit():
-        raise WrittenError(f"--broker should be HOST or HOST:PORT, got {text!r}")
-    return {"host": host, "port": int(port)}
+    host, port = parse_address("--broker", text)
+    return _some(host=host, port=port)
 
 
 def main() -> None:

@@ -9,10 +9,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
+from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
 from agent.facts import device_facts
 from agent.host import clock_synced, resident_mb
@@ -23,7 +25,7 @@ from agent.mqtt.link import MqttLink
 from agent.store import Store
 from agent.timings import Timings
 from contracts.config import AgentConfig
-from contracts.errors import DeviceError
+from contracts.errors import DeviceError, StorageError
 from contracts.facts import FactValue
 from contracts.messages import FactsMessage, Health, Hello
 from contracts.topics import Channel, Topic
@@ -31,6 +33,8 @@ from contracts.version import VERSION
 from runtime.bundle import open_bundle
 
 _log = logging.getLogger(__name__)
+
+_PATIENCE = 10.0  # seconds that all cameras, and then the lanes, get to end; systemd's own patience is 90
 
 
 def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
@@ -105,22 +109,30 @@ class Daemon:
         self._ledger = Ledger(self._store, origin, config.camera, clock_synced)
         self._pool = LanePool(self._model, [unit.stream for unit in self.units], self._ready)
         self._pool.start()
-        self._closing.append(self._pool.stop)
+        self._closing.append(partial(self._pool.stop, _PATIENCE))
         self._link = MqttLink(config.broker, config.device, self._boot_id, self._store, hello=self._hello)
+        self._committer = Committer(self._ledger, self._link.wake, self.timings)
+        self._closing.append(self._committer.close)
         self._link.state(Topic(config.device, Channel.FACTS), self._facts_message())
         self._link.start()
+        self._closing.append(self._link.stop)
         _say_what_runs(self._model)
 
     def run(self, stop: threading.Event, *, until_end: bool) -> None:
         """Close windows and publish until told to stop."""
         clock = WindowClock(self._config.window_seconds, time.time(), time.monotonic())
+        try:
+            self._turn_over(clock, stop, until_end=until_end)
+        finally:
+            self._finish(clock)
+
+    def _turn_over(self, clock: WindowClock, stop: threading.Event, *, until_end: bool) -> None:
         state_due = health_due = time.monotonic()
         while not stop.is_set():
             now = time.monotonic()
             for unit in self.units:
                 unit.look(now)
-            if clock.is_over(now):
-                self._turn(clock, now)
+            self._turn(clock)
             if now >= state_due:
                 self._publish_states()
                 state_due = now + self._config.state_seconds
@@ -130,7 +142,6 @@ class Daemon:
             if until_end and all(unit.ended for unit in self.units):
                 break
             stop.wait(max(0.0, min(clock.window.ends, state_due, health_due) - time.monotonic()))
-        self._finish(clock)
 
     def close(self) -> None:
         """End everything in the reverse order of starting; safe at any point of it."""
@@ -139,32 +150,36 @@ class Daemon:
                 stack.callback(close)
             self._closing.clear()
 
-    def _turn(self, clock: WindowClock, now: float) -> None:
+    def _turn(self, clock: WindowClock) -> None:
         """Close the window that is over, and those that a standstill left behind."""
-        while clock.is_over(now):
+        while clock.is_over(time.monotonic()):
             self._commit(clock.window)
-            jump = clock.turn(time.time(), now)
+            jump = clock.turn(time.time(), time.monotonic())  # both now: time between them would be taken for a jump
             if jump:
                 _log.warning("the wall clock jumped by %.1f s; windows follow it from here", jump)
 
     def _finish(self, clock: WindowClock) -> None:
         """Count what is under way, close the window early, and give the broker a moment to take it."""
-        for unit in self.units:
-            unit.close()
-        self._pool.stop()
-        now = time.monotonic()
-        self._turn(clock, now)
-        window = clock.window
+        self._close_units()
+        self._pool.stop(_PATIENCE)
+        self._turn(clock)
+        window, now = clock.window, time.monotonic()
         self._commit(ClockWindow(window.start, window.end, window.begins, min(now, window.ends)))
+        self._committer.close()
         self._publish_states()
         self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
         self._link.stop()
 
+    def _close_units(self) -> None:
+        """All at once: many cameras that hang must not add up."""
+        deadline = time.monotonic() + _PATIENCE
+        for unit in self.units:
+            unit.close(0.0)
+        for unit in self.units:
+            unit.close(max(0.0, deadline - time.monotonic()))
+
     def _commit(self, window: ClockWindow) -> None:
-        begun = time.perf_counter()
-        if self._ledger.commit([unit.close_window(window) for unit in self.units]):
-            self._link.wake()
-        self.timings.add("publish", time.perf_counter() - begun)
+        self._committer.submit([unit.close_window(window) for unit in self.units])
 
     def _publish_states(self) -> None:
         wall = time.time()
@@ -173,14 +188,18 @@ class Daemon:
             self._link.state(Topic(self._config.device, Channel.CAMERA_STATE, unit.id), state)
 
     def _health(self, now: float) -> Health:
-        outbox = self._store.status()
+        try:
+            outbox = self._store.status()
+        except StorageError as error:
+            _log.error("%s", error)
+            outbox = None
         return Health(
             device=self._config.device,
             at=utc_text(time.time()),
             uptime=round(now - self._started, 1),
             rss_mb=resident_mb(),
-            outbox_waiting=outbox.waiting,
-            outbox_dropped=outbox.dropped,
+            outbox_waiting=outbox.waiting if outbox else None,
+            outbox_dropped=outbox.dropped if outbox else None,
             cameras={unit.id: unit.health(now) for unit in self.units},
         )
 

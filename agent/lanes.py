@@ -5,6 +5,7 @@ Two inferences of one camera may be under way at once; their results are handed 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -73,6 +74,8 @@ class Stream:
             self.sink(frame, result)
         except Exception:  # noqa: BLE001 - a fault in counting must not end the lane
             _faults.exception("frame %d could not be counted", frame.sequence)
+            with contextlib.suppress(Exception):  # the sink has to know, unless that is what it fails at
+                self.sink(frame, None)
         self.timings.add("count", time.perf_counter() - started)
         self.timings.add("total", time.monotonic() - frame.captured_at)
 
@@ -108,13 +111,17 @@ class LanePool:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Finish the frames under way and end the threads."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Finish the frames under way and end the threads; twice is harmless.
+
+        Args:
+            timeout: seconds to wait for a lane that hangs; it is left behind.
+        """
         with self._ready:
             self._stopping = True
             self._ready.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(timeout)
 
     def _work(self, lane: Lane) -> None:
         preparer = Preparer(self._model.spec.input)

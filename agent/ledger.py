@@ -83,6 +83,7 @@ class Ledger:
         while len(self._waiting) > MOST_WAITING:
             self._waiting.popleft()
             self._lost += 1
+            held -= 1
         totals = dict(self._totals)
         # Those that the disk refused before are late, whenever they are sent.
         drafts = [self._draft(window, totals, late=n < held) for n, window in enumerate(self._waiting)]

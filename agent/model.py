@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent.choose import Candidate, choose
 from contracts.config import RuntimeConfig
+from contracts.errors import EdgetallyError
 from contracts.facts import Facts
 from contracts.manifest import Artifact
 from contracts.messages import Considered
@@ -68,7 +69,12 @@ def load_model(bundle: Bundle, facts: Facts, wanted: RuntimeConfig) -> LoadedMod
             lanes=lanes,
             threads=wanted.threads,
         )
-        check_golden(opened[0], bundle, candidate.artifact, candidate.execution_precision)
+        try:
+            check_golden(opened[0], bundle, candidate.artifact, candidate.execution_precision)
+        except EdgetallyError:
+            for lane in opened:
+                lane.close()
+            raise
         return opened
 
     choice = choose(bundle.manifest, facts, wanted, prove)

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 from typing_extensions import Self
 
 from contracts.documents import Id, WrittenModel
+from contracts.errors import WrittenError
 from contracts.model_spec import Label
 
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -17,6 +18,8 @@ Point = tuple[Unit, Unit]
 Anchor = Literal["center", "bottom"]
 """Which point of a box stands for it: its centre, or the middle of its lower edge."""
 
+_NO_NUL = r"^[^\x00]*$"  # no path or URL holds that character
+_MOST_PORT = 65535
 _SMALLEST_AREA = 1e-6  # of the picture; below it a polygon is a line
 
 
@@ -60,7 +63,7 @@ class CameraConfig(WrittenModel):
     """
 
     id: Id
-    source: str = Field(min_length=1)
+    source: str = Field(min_length=1, pattern=_NO_NUL)
     fps: float | None = Field(None, gt=0, le=240, description="count at most this many frames a second")
     loop: bool = Field(default=False, description="begin a file again at its end")
     realtime: bool = Field(default=True, description="play a file at its own rate, as a camera would")
@@ -95,7 +98,7 @@ class BrokerConfig(WrittenModel):
     """The MQTT broker."""
 
     host: str = Field(min_length=1)
-    port: int = Field(1883, ge=1, le=65535)
+    port: int = Field(1883, ge=1, le=_MOST_PORT)
     username: str | None = None
     password: SecretStr | None = None
     tls: TlsConfig | None = None
@@ -127,8 +130,8 @@ class AgentConfig(WrittenModel):
     """The whole of agent.toml."""
 
     device: Id
-    bundle: str = Field(min_length=1, description="folder that edgetally-convert made")
-    state_dir: str = Field("/var/lib/edgetally", min_length=1)
+    bundle: str = Field(min_length=1, pattern=_NO_NUL, description="folder that edgetally-convert made")
+    state_dir: str = Field("/var/lib/edgetally", min_length=1, pattern=_NO_NUL)
     window_seconds: float = Field(10.0, ge=1, le=3600)
     state_seconds: float = Field(1.0, ge=0.1, le=3600, description="how often a camera's state is published")
     health_seconds: float = Field(10.0, ge=0.2, le=3600)
@@ -142,6 +145,23 @@ class AgentConfig(WrittenModel):
     def _cameras_differ(self) -> Self:
         _refuse_doubles("cameras", [camera.id for camera in self.camera])
         return self
+
+
+def parse_address(flag: str, text: str) -> tuple[str, int | None]:
+    """``HOST`` or ``HOST:PORT``; the port is None where none was given.
+
+    Args:
+        flag: where it was written, for the error's text.
+        text: what was written.
+
+    Raises:
+        WrittenError: it is neither.
+    """
+    host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
+    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= _MOST_PORT
+    if not host or (colon and not is_port):
+        raise WrittenError(f"{flag} should be HOST or HOST:PORT with a port of 1 to {_MOST_PORT}, got {text!r}")
+    return host, int(port) if colon else None
 
 
 def _refuse_doubles(what: str, names: list[str]) -> None:

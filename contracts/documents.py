@@ -20,7 +20,7 @@ Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]*@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]*@")
 _SHOWN = 60  # characters of a wrong value that an error repeats
 
 
@@ -113,6 +113,8 @@ def _unknown_tag(path: str, detail: ErrorDetails) -> str:
 def _shown(key: str, value: object) -> str:
     if any(word in key for word in ("password", "secret", "token")):
         return "a value not shown here"
+    if isinstance(value, dict | list | tuple):  # what is inside may be a secret
+        return f"a {'table' if isinstance(value, dict) else 'list'} of {len(value)}"
     text = without_credentials(repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 

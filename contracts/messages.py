@@ -158,6 +158,6 @@ class Health(MachineModel):
     at: str
     uptime: float
     rss_mb: float | None
-    outbox_waiting: int
-    outbox_dropped: int
+    outbox_waiting: int | None
+    outbox_dropped: int | None
     cameras: dict[str, CameraHealth]

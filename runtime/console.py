@@ -37,18 +37,15 @@ def run_program(program: Callable[[], object]) -> int:
     return 0
 
 
-class _NoCredentials(logging.Filter):
-    """Takes users and passwords of URLs out of every line, whoever wrote it."""
+class _NoCredentials(logging.Formatter):
+    """Takes users and passwords of URLs out of every line, tracebacks included, whoever wrote it."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = without_credentials(record.getMessage())
-        record.args = ()
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        return without_credentials(super().format(record))
 
 
 def log_to_stderr(level: LogLevel) -> None:
     """Log to stderr, a line an event, without credentials."""
     handler = logging.StreamHandler()
-    handler.addFilter(_NoCredentials())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_NoCredentials("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

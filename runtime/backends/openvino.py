@@ -35,7 +35,10 @@ class OpenVinoLane:
                 came = "nothing" if value is None else f"{value.dtype} {value.shape}"
                 raise ArtifactError(f"input {name!r} should be {dtype} {shape}, got {came}; check the declared size")
             self._request.set_tensor(port, ov.Tensor(value, shared_memory=True))
-        self._request.infer()
+        try:
+            self._request.infer()
+        except RuntimeError as error:
+            raise ArtifactError(f"OpenVINO failed: {error}; choose another artifact") from error
         return self._outputs
 
     def close(self) -> None:

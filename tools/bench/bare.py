@@ -6,6 +6,7 @@ decoded either: the runtime infers one frame again and again.
 
 from __future__ import annotations
 
+import itertools
 import queue
 import sys
 import threading
@@ -70,9 +71,10 @@ def _decode(job: Job, artifact: Artifact, work: queue.Queue[Any]) -> None:
     camera = CameraConfig(id="bare", source=job.clip, realtime=False)
     source = open_source(camera, Wanted(spec), threading.Event())
     whole = artifact.inputs[0].shape[1:]
+    preparers = itertools.cycle([Preparer(spec) for _ in range(job.lanes + 2)])  # each is read while the next fills
     while (frame := source.read()) is not None:
         fits = frame.image.shape == whole and frame.image.flags.c_contiguous
-        work.put(frame.image[np.newaxis] if fits else Preparer(spec).prepare(frame.image, frame.placement))
+        work.put(frame.image[np.newaxis] if fits else next(preparers).prepare(frame.image, frame.placement))
     source.close()
 
 

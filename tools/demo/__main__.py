@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agent.cameras.table import check_source
-from contracts.config import BrokerConfig
+from contracts.config import BrokerConfig, parse_address
 from contracts.documents import without_credentials
 from contracts.errors import WrittenError
 from runtime.console import run_program
@@ -36,7 +36,7 @@ app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
 @app.command()
 def demo(
     source: Annotated[
-        str, typer.Option(help="clip.mp4, rtsp://…, /dev/video0, a folder of pictures, synthetic")
+        str, typer.Option(envvar="SOURCE", help="clip.mp4, rtsp://…, /dev/video0, a folder of pictures, synthetic")
     ] = "synthetic",
     broker: Annotated[str | None, typer.Option(help="HOST[:PORT] of a broker; else one is embedded.")] = None,
     port: Annotated[int, typer.Option(help="Port of the embedded broker; 0 takes a free one.")] = 0,
@@ -49,6 +49,8 @@ def demo(
 
     Ends with the clip, after --seconds, or on Ctrl-C.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl-C, so that the agent is ended on every way out
     console = Console(record=svg is not None)
     check_source(source)
     with _broker(broker, port) as broker_at:
@@ -91,10 +93,8 @@ def _say_once(console: Console, watcher: Watcher, broker_at: BrokerConfig) -> bo
 @contextmanager
 def _broker(named: str | None, port: int) -> Iterator[BrokerConfig]:
     if named is not None:
-        host, _, number = named.partition(":")
-        if not host or not (number or "1883").isdigit():
-            raise WrittenError(f"--broker should be HOST or HOST:PORT, got {named!r}")
-        yield BrokerConfig(host=host, port=int(number or 1883))
+        host, number = parse_address("--broker", named)
+        yield BrokerConfig(host=host, port=number or 1883)
         return
     with EmbeddedBroker(port) as broker:
         # It speaks 3.1.1 only and leaves a client that tries 5 without an answer.

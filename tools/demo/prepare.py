@@ -42,6 +42,8 @@ def prepare(model: Path, work: Path, source: str, broker: BrokerConfig) -> DemoF
     work.mkdir(parents=True, exist_ok=True)
     files = DemoFiles(current_bundle(model, work), work / "agent.toml", work / "agent.log")
     shutil.rmtree(work / "state", ignore_errors=True)
+    files.config.touch(mode=0o600)
+    files.config.chmod(0o600)  # the source may hold a password
     files.config.write_text(_agent_toml(files.bundle, work / "state", source, broker))
     return files
 

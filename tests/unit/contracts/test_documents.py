@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.config import AgentConfig
+from contracts.config import AgentConfig, parse_address
 from contracts.documents import read_document, without_credentials
-from contracts.errors import DocumentError
+from contracts.errors import DocumentError, WrittenError
 from contracts.messages import Status
 from contracts.model_spec import ModelSpec
 
@@ -96,6 +96,27 @@ def test_a_secret_that_is_wrong_is_not_repeated() -> None:
     assert "broker.password" in text
 
 
+def test_a_secret_inside_a_table_that_is_wrong_as_a_whole_is_not_repeated() -> None:
+    text = problems(AgentConfig, agent(broker=[{"host": "h", "password": "hunter2"}]))
+    assert "hunter2" not in text
+    assert "got a list of 1" in text
+
+
+@pytest.mark.parametrize("text", ["", ":1883", "h:", "h:0", "h:99999", "h:²", "h:x"])
+def test_an_address_that_is_none_is_refused_with_its_form(text: str) -> None:
+    with pytest.raises(WrittenError, match="--broker should be HOST or HOST:PORT"):
+        parse_address("--broker", text)
+
+
+def test_an_address_without_a_port_leaves_it_open() -> None:
+    assert parse_address("--broker", "h") == ("h", None)
+    assert parse_address("--broker", "h:1884") == ("h", 1884)
+
+
+def test_a_path_with_a_nul_is_refused() -> None:
+    assert "'state_dir'" in problems(AgentConfig, agent(state_dir="a\0b"))
+
+
 def test_credentials_in_a_wrong_source_are_not_repeated() -> None:
     document = agent(camera=[{"id": "gate", "source": {"url": "rtsp://user:hunter2@h/x"}}])
     assert "hunter2" not in problems(AgentConfig, document)
@@ -103,6 +124,7 @@ def test_credentials_in_a_wrong_source_are_not_repeated() -> None:
 
 def test_credentials_are_taken_out_of_any_text() -> None:
     assert without_credentials("open rtsp://u:p@h:1/x failed") == "open rtsp://h:1/x failed"
+    assert without_credentials("open rtsp://u:p@ss@h:1/x failed") == "open rtsp://h:1/x failed"
     assert without_credentials("nothing here") == "nothing here"
 
 

@@ -1,0 +1,62 @@
+"""Commits windows on a thread of its own, so that a slow disk delays no window's end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from agent.counting.window import WindowCounts
+from agent.ledger import Ledger
+from agent.timings import Timings
+
+
+class Committer:
+    """Hands windows to the ledger in their order.
+
+    Args:
+        ledger: used by this thread alone from now on; its committed totals may be read by others.
+        committed: called after each commit that the disk took.
+        timings: how long commits take goes there.
+    """
+
+    def __init__(self, ledger: Ledger, committed: Callable[[], object], timings: Timings) -> None:
+        self._ledger = ledger
+        self._committed = committed
+        self._timings = timings
+        self._windows: queue.Queue[Sequence[WindowCounts] | None] = queue.Queue()
+        self._fault: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, windows: Sequence[WindowCounts]) -> None:
+        """Commit these as soon as those before are; does not wait.
+
+        Raises:
+            Exception: what ended the thread, where something did: nothing is committed any more.
+        """
+        if self._fault is not None:
+            raise self._fault
+        self._windows.put(windows)
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Commit what waits, then end; twice is harmless.
+
+        Args:
+            timeout: seconds to wait for the disk.
+        """
+        self._windows.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (windows := self._windows.get()) is not None:
+            begun = time.perf_counter()
+            try:
+                taken = self._ledger.commit(windows)
+            except BaseException as error:  # noqa: BLE001 - told to the thread that submits, which ends the agent
+                self._fault = error
+                return
+            self._timings.add("publish", time.perf_counter() - begun)
+            if taken:
+                self._committed()

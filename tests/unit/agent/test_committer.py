@@ -1,0 +1,60 @@
+"""A slow disk delays commits and no window's end; a fault of the disk's thread is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from agent.committer import Committer
+from agent.counting.window import WindowCounts
+from agent.ledger import Ledger
+from agent.timings import Timings
+from contracts.messages import Window
+
+PATIENCE = 30.0  # seconds
+
+
+def windows(number: int) -> list[WindowCounts]:
+    window = Window(start=str(number), end=str(number + 1))
+    return [WindowCounts("gate", window, 0, {}, 0.0, "stale", None, {}, {})]
+
+
+class SlowLedger:
+    """Commits nothing until its disk is let go."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.disk = threading.Event()
+        self.came: list[str] = []
+        self._fault = fault
+
+    def commit(self, committed: Sequence[WindowCounts]) -> bool:
+        assert self.disk.wait(PATIENCE)
+        if self._fault:
+            raise self._fault
+        self.came += [one.window.start for one in committed]
+        return True
+
+
+def test_submitting_does_not_wait_for_the_disk_and_keeps_the_order() -> None:
+    ledger, told = SlowLedger(), []
+    committer = Committer(cast("Ledger", ledger), lambda: told.append(len(ledger.came)), Timings())
+    for number in range(5):
+        committer.submit(windows(number))
+    assert ledger.came == []
+    ledger.disk.set()
+    committer.close(PATIENCE)
+    assert ledger.came == ["0", "1", "2", "3", "4"]
+    assert told == [1, 2, 3, 4, 5]
+
+
+def test_a_fault_is_told_to_who_submits_next() -> None:
+    ledger = SlowLedger(ValueError("a total fell"))
+    committer = Committer(cast("Ledger", ledger), lambda: None, Timings())
+    committer.submit(windows(1))
+    ledger.disk.set()
+    committer.close(PATIENCE)
+    with pytest.raises(ValueError, match="a total fell"):
+        committer.submit(windows(2))
