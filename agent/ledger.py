@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.counting.lines import Direction
-from agent.counting.totals import LineTotals, Tally, definition_digest, in_all, tally
+from agent.counting.totals import LineTotals, Tally, definition_digest, in_all
 from agent.counting.window import WindowCounts
 from agent.store import Counter, LineDefinition, ReportDraft, Store
 from contracts.config import CameraConfig
@@ -18,7 +18,6 @@ from contracts.topics import Channel, Topic
 
 _log = logging.getLogger(__name__)
 
-DIRECTIONS: tuple[Direction, ...] = ("in", "out")
 MOST_WAITING = 1000  # windows that are held in memory while the disk refuses them
 
 
@@ -121,7 +120,7 @@ class Ledger:
     @staticmethod
     def _cross(window: WindowCounts, name: str, crossed: Tally, totals: dict[tuple[str, str], LineTotals]) -> Crossings:
         key = (window.camera, name)
-        total = totals[key] = replace(totals[key], by_label=_added(totals[key].by_label, crossed))
+        total = totals[key] = totals[key].add(crossed)
         return Crossings(
             counter_id=total.counter_id,
             since=total.since,
@@ -135,16 +134,7 @@ class Ledger:
 
 
 def _totals(counter: Counter) -> LineTotals:
-    return LineTotals(counter.counter_id, counter.since, tally((), counter.totals))
-
-
-def _added(before: Tally, crossed: Tally) -> dict[str, dict[Direction, int]]:
-    labels = sorted({*before, *crossed})
-    return {label: {way: _of(before, label, way) + _of(crossed, label, way) for way in DIRECTIONS} for label in labels}
-
-
-def _of(counted: Tally, label: str, way: Direction) -> int:
-    return counted.get(label, {}).get(way, 0)
+    return LineTotals(counter.counter_id, counter.since, counter.totals)
 
 
 def _plain(counted: Tally) -> dict[str, dict[Direction, int]]:

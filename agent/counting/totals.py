@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from agent.counting.lines import Crossing, Direction
 from contracts.config import LineConfig
 
+_DIRECTIONS: tuple[Direction, ...] = ("in", "out")
+
 Tally = Mapping[str, Mapping[Direction, int]]
 """Crossings by label and direction; a label that never crossed is missing."""
 
 
-def tally(crossings: Iterable[Crossing], before: Tally | None = None) -> dict[str, dict[Direction, int]]:
-    """Add crossings of one line to a tally, which stays as it is."""
-    counted: dict[str, dict[Direction, int]] = {label: {**ways} for label, ways in (before or {}).items()}
+def tally(crossings: Iterable[Crossing]) -> dict[str, dict[Direction, int]]:
+    """Crossings of one line, added up."""
+    counted: dict[str, dict[Direction, int]] = {}
     for crossing in crossings:
         ways = counted.setdefault(crossing.label, {"in": 0, "out": 0})
         ways[crossing.direction] += 1
@@ -52,9 +54,20 @@ class LineTotals:
         """All that went out."""
         return in_all(self.by_label, "out")
 
-    def add(self, crossings: Iterable[Crossing]) -> LineTotals:
-        """The totals after some more crossings of this line."""
-        return replace(self, by_label=tally(crossings, self.by_label))
+    def add(self, crossed: Tally) -> LineTotals:
+        """The totals after a window's crossings of this line."""
+        return replace(self, by_label=added(self.by_label, crossed))
+
+
+def added(one: Tally, other: Tally) -> dict[str, dict[Direction, int]]:
+    """Two tallies together; both stay as they are."""
+    return {
+        label: {way: _of(one, label, way) + _of(other, label, way) for way in _DIRECTIONS} for label in {**one, **other}
+    }
+
+
+def _of(counted: Tally, label: str, way: Direction) -> int:
+    return counted.get(label, {}).get(way, 0)
 
 
 def definition_digest(camera_id: str, line: LineConfig) -> str:

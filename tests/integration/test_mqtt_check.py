@@ -126,7 +126,7 @@ def test_why_a_client_certificate_was_refused_is_said_also_where_sending_fails_f
 
     def shake_and_wait(self: _TidySocket, block: bool = False) -> None:
         original(self, block)
-        broker.wait_for_log("disconnected: Protocol error")
+        broker.wait_for_log("peer did not return a certificate")
 
     monkeypatch.setattr(_TidySocket, "do_handshake", shake_and_wait)
     with pytest.raises(BrokerError, match="it asks for a client certificate"):

@@ -27,7 +27,7 @@ crossings = st.lists(
 @given(crossings, st.integers(0, 20))
 def test_totals_are_the_same_however_they_are_added(found: list[Crossing], cut: int) -> None:
     totals = LineTotals("id", "2026-01-01T00:00:00Z")
-    at_once, in_parts = totals.add(found), totals.add(found[:cut]).add(found[cut:])
+    at_once, in_parts = totals.add(tally(found)), totals.add(tally(found[:cut])).add(tally(found[cut:]))
     assert at_once == in_parts
     assert at_once.total_in + at_once.total_out == len(found)
     assert at_once.by_label == tally(found)
@@ -36,7 +36,7 @@ def test_totals_are_the_same_however_they_are_added(found: list[Crossing], cut: 
 
 def test_totals_go_on_from_what_was_kept() -> None:
     kept = LineTotals("id", "then", {"car": {"in": 7, "out": 2}})
-    more = kept.add([Crossing("gate", "in", "car", 1, 0.0), Crossing("gate", "out", "bus", 2, 0.0)])
+    more = kept.add(tally([Crossing("gate", "in", "car", 1, 0.0), Crossing("gate", "out", "bus", 2, 0.0)]))
     assert (more.total_in, more.total_out) == (8, 3)
     assert more.by_label == {"car": {"in": 8, "out": 2}, "bus": {"in": 0, "out": 1}}
     assert kept.by_label == {"car": {"in": 7, "out": 2}}
