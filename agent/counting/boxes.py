@@ -30,9 +30,3 @@ def anchor_point(box: Box, anchor: Anchor) -> tuple[float, float]:
     """The point of a box that stands for it."""
     x1, y1, x2, y2 = box
     return (x1 + x2) / 2, y2 if anchor == "bottom" else (y1 + y2) / 2
-
-
-def touches_border(box: Box, margin: float) -> bool:
-    """Whether a box reaches the picture's border, to within ``margin`` of the picture."""
-    x1, y1, x2, y2 = box
-    return min(x1, y1) <= margin or max(x2, y2) >= 1.0 - margin
