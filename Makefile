@@ -18,10 +18,10 @@ help: ## show this
 demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://…|/dev/video0|folder|synthetic]
 	@$(BIN)/python -m tools.demo $(ARGS)
 
-test: $(VENV)/.dev system-packages ## every behaviour, under 15 minutes on two cores
+test: $(VENV)/.dev system-packages toolchains ## every behaviour, under 15 minutes on two cores
 	@$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu' $(ARGS)
 
-test-full: $(VENV)/.dev system-packages ## also the soaks and long crash tables
+test-full: $(VENV)/.dev system-packages toolchains ## also the soaks and long crash tables
 	@$(BIN)/python -m pytest -n 2 -m 'not gpu' $(ARGS)
 
 bench: $(VENV)/.dev ## measure this machine beside the bare runtimes
@@ -42,9 +42,12 @@ lock: ## write requirements/*.txt anew (needs uv)
 clean: ## remove what make made
 	rm -rf $(VENV) build dist
 
-.PHONY: system-packages
+.PHONY: system-packages toolchains
 system-packages:
 	@tools/setup/system_packages.sh
+
+toolchains: $(VENV)/.dev
+	@tools/setup/toolchains.sh
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "expected Python 3.10 to 3.13, found none; install one or say make PYTHON=…" >&2; exit 2; }

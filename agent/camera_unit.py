@@ -66,6 +66,7 @@ class CameraUnit:
         opener: SourceOpener = open_source,
     ) -> None:
         self.id = camera.id
+        self._camera = camera
         self.counted = 0
         self.first_counted_at: float | None = None
         self.last_counted_at: float | None = None
@@ -87,6 +88,10 @@ class CameraUnit:
         self._capture = Capture(camera, Wanted(spec.input), self._slot, opener=opener, retry=live)
         decoder = open_decoder(spec, score=decoder_score(camera, spec))
         self.stream = Stream(self._slot, decoder, self._take, self._shows_something, Timings())
+
+    def decode_as(self, spec: ModelSpec) -> None:
+        """Read the network's outputs as the artifact that was chosen wants it; before its first result."""
+        self.stream.decoder = open_decoder(spec, score=decoder_score(self._camera, spec))
 
     def start(self) -> None:
         """Open the camera."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.config import RuntimeConfig
@@ -33,7 +34,8 @@ class Choice:
     Args:
         candidate: what runs.
         lanes: opened on it, and proven by the golden self-test.
-        refused: artifact id to the reason.
+        refused: artifact id to the reason; of the one that was taken, what it was refused with before, as
+            ``<id> in <execution precision>``.
     """
 
     candidate: Candidate
@@ -42,9 +44,9 @@ class Choice:
 
 
 def candidates(manifest: Manifest, facts: Facts, wanted: RuntimeConfig) -> tuple[list[Candidate], dict[str, str]]:
-    """Artifacts that fit, best first, and why the others do not.
+    """Artifacts that fit, with what each would compute with, best first; and why the others do not.
 
-    The order is the manifest's: fastest first as far as the converter could tell.
+    The order is the manifest's: fastest first as far as the converter could measure.
 
     Args:
         manifest: the bundle's.
@@ -57,10 +59,16 @@ def candidates(manifest: Manifest, facts: Facts, wanted: RuntimeConfig) -> tuple
         reason = _refusal(artifact, facts, wanted)
         if reason:
             refused[artifact.id] = reason
-        else:
-            precision = wanted.execution_precision or artifact.execution_precisions[0]
-            fitting.append(Candidate(artifact, precision))
-    return fitting, refused
+            continue
+        asked = (wanted.execution_precision,) if wanted.execution_precision else artifact.execution_precisions
+        fitting += [Candidate(artifact, precision) for precision in asked]
+    # What could not be decided for want of pictures comes after everything that is within its budget for sure.
+    return sorted(fitting, key=_undecided), refused
+
+
+def _undecided(candidate: Candidate) -> bool:
+    accuracy = candidate.artifact.accuracy.get(candidate.execution_precision)
+    return accuracy is not None and accuracy.verdict == "undecided"
 
 
 def choose(
@@ -81,16 +89,28 @@ def choose(
         NoArtifactFitsError: none is left; it holds every reason.
     """
     fitting, refused = candidates(manifest, facts, wanted)
+    failed: dict[str, dict[str, str]] = defaultdict(dict)
     for position, candidate in enumerate(fitting):
+        artifact = candidate.artifact.id
         try:
             lanes = prove(candidate)
         except (ArtifactError, DeviceError, WrittenError) as error:
-            refused[candidate.artifact.id] = str(error)
+            failed[artifact][candidate.execution_precision] = str(error)
             continue
+        refused |= {f"{artifact} in {name}": why for name, why in failed.pop(artifact, {}).items()}
+        refused |= _told(failed)
         for other in fitting[position + 1 :]:
-            refused[other.artifact.id] = f"{candidate.artifact.id} comes before it"
+            if other.artifact.id != artifact:
+                refused.setdefault(other.artifact.id, f"{artifact} comes before it")
         return Choice(candidate, lanes, refused)
-    raise NoArtifactFitsError(manifest.model.name, refused)
+    raise NoArtifactFitsError(manifest.model.name, refused | _told(failed))
+
+
+def _told(failed: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {
+        artifact: "; ".join(f"in {name}: {why}" for name, why in reasons.items())
+        for artifact, reasons in failed.items()
+    }
 
 
 def _refusal(artifact: Artifact, facts: Facts, wanted: RuntimeConfig) -> str | None:

@@ -105,6 +105,8 @@ class Daemon:
             self._closing.append(unit.close)
         self._model = load_model(self._bundle, self._facts, config.runtime)
         self._closing.append(self._model.close)
+        for unit in self.units:
+            unit.decode_as(self._model.spec)
         origin = Origin(config.device, self._boot_id, self._model.artifact.digest)
         self._ledger = Ledger(self._store, origin, config.camera, clock_synced)
         self._pool = LanePool(self._model, [unit.stream for unit in self.units], self._ready)

@@ -12,10 +12,16 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from agent.gpu_facts import gpu_facts
+from agent.intel_facts import intel_facts
 from contracts.facts import FactValue
 
-RUNTIMES = {"openvino": "openvino", "onnxruntime": "onnxruntime"}
+RUNTIMES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "qnn": "onnxruntime-qnn"}
 """Backend to the package whose version is the fact ``runtime.<backend>``."""
+
+_TFLITE = ("ai-edge-litert", "tflite-runtime")
+"""Packages that the backend ``tflite`` runs on, the one that it takes first. They number their versions apart, so that
+what only the first can is asked of ``runtime.litert``."""
 
 _ISA = frozenset(
     (
@@ -46,6 +52,10 @@ def device_facts(root: Path = Path("/")) -> dict[str, FactValue]:
         "board": _read(root / "proc/device-tree/model").strip("\0\n ") or None,
     }
     facts |= {f"runtime.{backend}": _version(package) for backend, package in RUNTIMES.items()}
+    facts["runtime.litert"] = _version(_TFLITE[0])
+    facts["runtime.tflite"] = next((version for package in _TFLITE if (version := _version(package))), None)
+    facts |= gpu_facts(root)
+    facts |= intel_facts(root)
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -23,11 +23,12 @@ class LoadedModel:
     """A proven model.
 
     Args:
-        spec: its model.toml.
+        spec: its model.toml, with what was set anew for the artifact.
         artifact: which form of it runs.
         execution_precision: what it computes with.
         lanes: opened on it, one caller each.
-        considered: every artifact of the bundle, with the reason where it was refused.
+        considered: every artifact of the bundle, with the reason where it was refused; also what else the one that
+            runs was refused to compute with.
     """
 
     spec: ModelSpec
@@ -68,6 +69,7 @@ def load_model(bundle: Bundle, facts: Facts, wanted: RuntimeConfig) -> LoadedMod
             execution_precision=candidate.execution_precision,
             lanes=lanes,
             threads=wanted.threads,
+            options=candidate.artifact.options,
         )
         try:
             check_golden(opened[0], bundle, candidate.artifact, candidate.execution_precision)
@@ -78,17 +80,19 @@ def load_model(bundle: Bundle, facts: Facts, wanted: RuntimeConfig) -> LoadedMod
         return opened
 
     choice = choose(bundle.manifest, facts, wanted, prove)
+    artifact, precision = choice.candidate.artifact, choice.candidate.execution_precision
     return LoadedModel(
-        spec=bundle.manifest.model,
-        artifact=choice.candidate.artifact,
-        execution_precision=choice.candidate.execution_precision,
+        spec=artifact.tuned_spec(bundle.manifest.model, precision),
+        artifact=artifact,
+        execution_precision=precision,
         lanes=tuple(choice.lanes),
         considered=_considered(bundle, choice.refused),
     )
 
 
 def _considered(bundle: Bundle, refused: Mapping[str, str]) -> tuple[Considered, ...]:
-    return tuple(Considered(artifact=a.id, refused=refused.get(a.id)) for a in bundle.manifest.artifacts)
+    names = dict.fromkeys([*(artifact.id for artifact in bundle.manifest.artifacts), *refused])
+    return tuple(Considered(artifact=name, refused=refused.get(name)) for name in names)
 
 
 def _cores(facts: Facts) -> int:

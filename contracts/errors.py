@@ -17,6 +17,7 @@
     └── DeviceError             this box
         ├── CameraError         a source does not open, or ended
         ├── RuntimeMissingError an inference runtime or an extra is not installed
+        ├── ToolchainMissingError a converter's isolated toolchain is not installed, or cannot be
         ├── StorageError        a disk is full, read-only or not writable
         └── PortInUseError      an address that should be listened on is taken
 
@@ -164,6 +165,20 @@ class RuntimeMissingError(DeviceError):
         super().__init__(
             f"{what} needs the package {package!r}, which is not installed here; run: pip install 'edgetally[{extra}]'"
         )
+
+
+class ToolchainMissingError(DeviceError):
+    """An isolated toolchain of the converter is not installed here, or cannot be.
+
+    Args:
+        toolchain: its name.
+        problem: what is missing or failed.
+        do: what a person can do about it.
+    """
+
+    def __init__(self, toolchain: str, problem: str, do: str) -> None:
+        self.toolchain = toolchain
+        super().__init__(f"toolchain {toolchain}: {problem}; {do}")
 
 
 class StorageError(DeviceError):

@@ -18,7 +18,7 @@ Facts = Mapping[str, FactValue]
 
 
 class Requirement(WrittenModel):
-    """One fact that must hold; exactly one of the comparisons is given.
+    """One fact that must hold; at least one comparison is given, and all that are must hold.
 
     Versions are compared number by number, as in ``10.3`` <= ``10.13.1``.
     """
@@ -29,12 +29,15 @@ class Requirement(WrittenModel):
     at_least: str | int | float | None = Field(None, description="a version, or a number")
     below: str | int | float | None = Field(None, description="a version, or a number")
     has: str | None = Field(None, description="the fact is a list that holds this")
+    has_any: tuple[str, ...] | None = Field(None, description="the fact is a list that holds at least one of these")
 
     @model_validator(mode="after")
     def _compares(self) -> Self:
-        given = [self.equals, self.any_of, self.at_least, self.below, self.has]
+        given = [self.equals, self.any_of, self.at_least, self.below, self.has, self.has_any]
         if all(value is None for value in given):
-            raise ValueError(f"requirement on {self.fact!r} should have equals, any_of, at_least, below or has")
+            raise ValueError(
+                f"requirement on {self.fact!r} should have equals, any_of, at_least, below, has or has_any"
+            )
         return self
 
     def refusal(self, facts: Facts) -> str | None:
@@ -50,6 +53,7 @@ class Requirement(WrittenModel):
             (self.equals is None or str(self.equals) == str(value))
             and (self.any_of is None or str(value) in self.any_of)
             and (self.has is None or self.has in listed)
+            and (self.has_any is None or any(name in listed for name in self.has_any))
             and (self.at_least is None or version_key(value) >= version_key(self.at_least))
             and (self.below is None or version_key(value) < version_key(self.below))
         )
@@ -59,6 +63,7 @@ class Requirement(WrittenModel):
             None if self.equals is None else f"{self.equals}",
             None if self.any_of is None else f"one of {', '.join(self.any_of)}",
             None if self.has is None else f"{self.has}",
+            None if self.has_any is None else f"one of {', '.join(self.has_any)}",
             None if self.at_least is None else f"at least {self.at_least}",
             None if self.below is None else f"below {self.below}",
         ]

@@ -12,9 +12,10 @@ from typing_extensions import Self
 
 from contracts.documents import MachineModel, Sha256
 from contracts.facts import Requirement
+from contracts.measurement import Accuracy, Benchmark, PictureSet
 from contracts.model_spec import ModelSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 
 Evidence = Literal["built", "emulated", "measured"]
@@ -47,17 +48,38 @@ class TensorInfo(MachineModel):
 class OutputParity(MachineModel):
     """One output against the FP32 reference over all frames.
 
-    ``max_error`` is the largest absolute difference, divided by the reference's largest absolute value.
+    ``max_error`` is the largest absolute difference, divided by the reference's largest absolute value. ``tolerance``
+    is None where rounding is meant to change the numbers: there the accuracy decides, not they.
     """
 
     output: str
     max_error: float
-    tolerance: float
+    tolerance: float | None = None
 
     @property
     def passed(self) -> bool:
         """Whether the error is within the tolerance (a NaN is not)."""
-        return self.max_error <= self.tolerance
+        return self.tolerance is None or self.max_error <= self.tolerance
+
+
+class DecodedParity(MachineModel):
+    """The decoded results against those of the reference (`runtime.metrics.result_error`).
+
+    Attributes:
+        max_error: of any frame.
+        golden_error: mean over the golden samples.
+        tolerance: what that mean may be on a device: a multiple, for other hardware rounds otherwise, but below what a
+            device shows that computes nothing.
+    """
+
+    max_error: float
+    golden_error: float = 0.0
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the samples could tell this artifact from one that computes nothing."""
+        return self.golden_error <= self.tolerance
 
 
 class Parity(MachineModel):
@@ -66,11 +88,24 @@ class Parity(MachineModel):
     execution_precision: str
     frames: int
     outputs: tuple[OutputParity, ...]
+    decoded: DecodedParity | None = None
 
     @property
     def passed(self) -> bool:
         """Whether every output is within its tolerance."""
         return all(output.passed for output in self.outputs)
+
+
+class Tuned(MachineModel):
+    """What of model.toml was set anew for a rounded artifact, on the calibration pictures; None where it stays."""
+
+    score: float | None = Field(None, gt=0, lt=1)
+    scale: float | None = Field(None, gt=0, description="a density's count = sum of the map x this")
+
+    def applied_to(self, model: ModelSpec) -> ModelSpec:
+        """The model's spec with what is set here instead of its own."""
+        changes = self.model_dump(exclude_none=True)
+        return model.model_copy(update={"output": model.output.model_copy(update=changes)})
 
 
 class Artifact(MachineModel):
@@ -79,9 +114,15 @@ class Artifact(MachineModel):
     Attributes:
         id: ``<target>/<precision>``, unique in the bundle.
         backend: which backend opens it, a name of ``runtime.backends``.
+        options: what the backend is told beside the file (``device`` = ``GPU``).
         entry: path of the file that the backend opens; it is one of ``files``.
         execution_precisions: what it may be run with on a device, each with its parity, most exact first.
-        kept_out: what stayed out of quantisation.
+        method: how the ranges for quantising were found; empty where nothing was quantised.
+        kept_out: names of the layers that stayed out of quantisation.
+        tuned: execution precision to what of model.toml is set anew for it.
+        accuracy: execution precision to what it loses; empty where it cannot be run on the converting host.
+        benchmarks: how fast it ran on the converting host.
+        checked_with: the backend that parity and accuracy were taken with, where it is not the device's.
     """
 
     id: str
@@ -95,10 +136,16 @@ class Artifact(MachineModel):
     outputs: tuple[TensorInfo, ...]
     execution_precisions: tuple[str, ...] = ("f32",)
     parity: tuple[Parity, ...] = ()
+    options: Mapping[str, str] = Field(default_factory=dict)
+    method: str = ""
     kept_out: tuple[str, ...] = ()
+    tuned: Mapping[str, Tuned] = Field(default_factory=dict)
+    accuracy: Mapping[str, Accuracy] = Field(default_factory=dict)
+    benchmarks: tuple[Benchmark, ...] = ()
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     evidence: Evidence = "built"
     evidence_device: str | None = None
+    checked_with: str | None = None
 
     @property
     def digest(self) -> str:
@@ -110,6 +157,16 @@ class Artifact(MachineModel):
     def size(self) -> int:
         """Bytes of all its files."""
         return sum(file.size for file in self.files)
+
+    @property
+    def ran_on_its_backend(self) -> bool:
+        """Whether its parity was taken as a device runs it, not with another backend or plugin that stood in."""
+        return bool(self.parity) and self.checked_with is None
+
+    def tuned_spec(self, model: ModelSpec, execution_precision: str) -> ModelSpec:
+        """The model's spec with what was set anew for this artifact."""
+        tuned = self.tuned.get(execution_precision)
+        return model if tuned is None else tuned.applied_to(model)
 
 
 class Golden(MachineModel):
@@ -123,15 +180,13 @@ class Golden(MachineModel):
 
 
 class Source(MachineModel):
-    """What the bundle was made from; ``frames`` says where the pictures for parity and samples came from."""
+    """The model file that the bundle was made from."""
 
     file: str
     sha256: Sha256
     opset: int | None = None
     ir_version: int | None = None
     producer: str = ""
-    frames: str = ""
-    frames_sha256: Sha256 | None = None
 
 
 class Manifest(MachineModel):
@@ -144,13 +199,16 @@ class Manifest(MachineModel):
     source: Source
     artifacts: tuple[Artifact, ...]
     golden: tuple[Golden, ...] = ()
+    calibration: PictureSet | None = None
+    evaluation: PictureSet | None = None
+    reports: tuple[FileEntry, ...] = ()
     warnings: tuple[str, ...] = ()
     digest: Sha256 | None = None
 
     def files(self) -> tuple[FileEntry, ...]:
         """Every file of the bundle but the manifest itself."""
         samples = [entry for sample in self.golden for entry in (sample.frame, sample.expected)]
-        return (*(file for artifact in self.artifacts for file in artifact.files), *samples)
+        return (*(file for artifact in self.artifacts for file in artifact.files), *samples, *self.reports)
 
 
 def manifest_digest(document: Mapping[str, object]) -> str:

@@ -84,6 +84,7 @@ class Budget(WrittenModel):
     """What a converted artifact may lose."""
 
     max_loss: float = Field(0.01, gt=0, lt=1, description="of the mean true count: bias, and rise of the error")
+    labels: tuple[Label, ...] = Field((), description="what is counted for it; all labels where empty")
 
 
 class ModelSpec(WrittenModel):
@@ -101,6 +102,9 @@ class ModelSpec(WrittenModel):
         doubled = {label for label in self.labels if self.labels.count(label) > 1}
         if doubled:
             raise ValueError(f"'labels' should differ, {min(doubled)!r} stands more than once")
+        strange = set(self.budget.labels) - set(self.labels)
+        if strange:
+            raise ValueError(f"'budget.labels' names {min(strange)!r}, which 'labels' lacks")
         if isinstance(self.output, YoloxOutput):
             strange = {label for group in self.output.nms.groups for label in group} - set(self.labels)
             if strange:

@@ -1,150 +1,90 @@
-"""Making the artifacts of a target: emitted, read back, run with each execution precision, compared, described."""
+"""What the manifest says of an artifact that was made and tried."""
 
 from __future__ import annotations
 
+import os
 import platform
-import shutil
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from contracts.errors import DeviceError, ParityError, RuntimeMissingError
 from contracts.facts import Requirement, version_key
-from contracts.manifest import Artifact, Parity
+from contracts.manifest import Artifact, Evidence
 from contracts.version import VERSION
-from converters.evidence import evidence_of, host_name
-from converters.families.base import Emitted, Job
-from converters.golden import sample_indices
+from converters.evidence import evidence_of
+from converters.families.base import Emitted, Recipe
 from converters.pack import file_entry
-from converters.parity import compare, run_lane, tolerance_of, worst_errors
-from converters.source import Model
-from converters.table import open_family
-from runtime.backends.table import open_lane
-from runtime.golden import SLACK
-from runtime.results import Tensors
+from converters.trial import Trial
+from runtime.backends.base import Lane
+from runtime.backends.table import open_lanes
+from runtime.environment import host_name
 from targets.load import Target
 
-EXACT = "f32"  # the execution precision in which every artifact has to agree with its reference
+_STRENGTH: tuple[Evidence, ...] = ("built", "emulated", "measured")
 
 
-@dataclass
-class Made:
-    """Artifacts of a target, and what a person should know about them."""
-
-    artifacts: list[Artifact] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def add(self, other: Made) -> None:
-        """Take in what another target gave."""
-        self.artifacts += other.artifacts
-        self.warnings += other.warnings
-
-
-def artifacts_folder(bundle: Path, target: Target) -> Path:
-    """Where a target's artifacts lie in a bundle."""
-    return bundle / "artifacts" / target.name
-
-
-def make_artifacts(bundle: Path, target: Target, job: Job, model: Model) -> Made:
-    """Make all artifacts of a target.
+@contextmanager
+def checking_lanes(target: Target, emitted: Emitted, execution_precision: str) -> Iterator[Sequence[Lane]]:
+    """Lanes on this host for what the target's device will run, or for what stands in for it; one a core.
 
     Raises:
-        ModelFileError: the target does not take the model.
-        RuntimeMissingError: a package that the target needs is not installed here.
-        ParityError: the most exact artifact does not compute what the model does. Less exact ones are left out with a
-            warning, for the model may lose too much in them.
+        ArtifactError: the runtime refuses the file.
+        DeviceError: this host cannot run it so.
     """
-    family = open_family(target.family)
-    made = Made()
-    for precision in family.precisions(job, target.precisions):
-        folder = artifacts_folder(bundle, target) / precision
-        folder.mkdir(parents=True)
-        emitted = family.emit(job, precision, folder)
-        try:
-            parities, warnings = _verify(target, emitted, model)
-        except ParityError as error:
-            if not made.artifacts:
-                raise
-            shutil.rmtree(folder)
-            made.warnings.append(f"artifact left out: {error}")
-            continue
-        made.artifacts.append(_describe(bundle, target, emitted, parities))
-        made.warnings += warnings
-    return made
-
-
-def _verify(target: Target, emitted: Emitted, model: Model) -> tuple[list[Parity], list[str]]:
-    """Parity with each execution precision that this host can run and that stays within its tolerance."""
-    name = f"{target.name}/{emitted.precision}"
-    passed: list[Parity] = []
-    warnings: list[str] = []
-    for execution_precision in target.execution_precisions:
-        try:
-            results = _run(target, emitted, model, execution_precision)
-        except DeviceError as error:
-            if execution_precision == EXACT or isinstance(error, RuntimeMissingError):
-                raise
-            warnings.append(f"{name}: execution precision {execution_precision} was not tried here: {error}")
-            continue
-        tolerance = tolerance_of(execution_precision, rounded=emitted.rounded)
-        parity = compare(results, model.reference, execution_precision=execution_precision, tolerance=tolerance)
-        problem = _problem(parity, results, model)
-        if problem is None:
-            passed.append(parity)
-        elif execution_precision == EXACT:
-            raise ParityError(f"{name}: {problem} against the FP32 reference; choose another target")
-        else:
-            warnings.append(f"{name}: execution precision {execution_precision} was left out: {problem}")
-    return passed, warnings
-
-
-def _run(target: Target, emitted: Emitted, model: Model, execution_precision: str) -> list[Tensors]:
-    lane = open_lane(target.backend, emitted.entry, execution_precision=execution_precision)
+    backend = target.checking_backend
+    assert backend is not None  # asked by the ladder
+    options = {} if target.checked_with else target.device_options
+    file = emitted.stand_in or emitted.entry
+    cores = len(os.sched_getaffinity(0))
+    lanes = open_lanes(backend, file, execution_precision=execution_precision, lanes=cores, options=options)
     try:
-        return run_lane(lane, model.input_name, model.frames.tensors)
+        yield lanes
     finally:
-        lane.close()
+        for lane in lanes:
+            lane.close()
 
 
-def _problem(parity: Parity, results: list[Tensors], model: Model) -> str | None:
-    """Why an artifact may not be run so, or None.
+def describe(root: Path, target: Target, recipe: Recipe, emitted: Emitted, trials: Sequence[Trial]) -> Artifact:
+    """The manifest's entry of an artifact.
 
-    Beside the error over all frames, the error of each golden sample by itself counts: that is what a device tests.
+    Args:
+        root: the folder that its files' paths are relative to.
+        target: what it is for.
+        recipe: how it was made.
+        emitted: what was made.
+        trials: what it showed, with each execution precision that it may be run with.
     """
-    worst = max(parity.outputs, key=lambda output: output.max_error)
-    if not parity.passed:
-        return _off(parity.execution_precision, worst.output, worst.max_error, worst.tolerance, len(results))
-    for index in sample_indices(model.reference):
-        for output, error in worst_errors(results[index : index + 1], model.reference[index : index + 1]).items():
-            if not error <= worst.tolerance * SLACK:
-                return _off(parity.execution_precision, output, error, worst.tolerance * SLACK, 1)
-    return None
-
-
-def _off(execution_precision: str, output: str, error: float, allowed: float, frames: int) -> str:
-    where = "a golden sample" if frames == 1 else f"{frames} frames"
-    return (
-        f"run in {execution_precision}, output {output!r} is off by {error:.2g} of its range on {where}, "
-        f"at most {allowed:.2g} is allowed"
-    )
-
-
-def _describe(bundle: Path, target: Target, emitted: Emitted, parities: list[Parity]) -> Artifact:
+    requires = required(target.requires, emitted.floors)
     return Artifact(
         id=f"{target.name}/{emitted.precision}",
         target=target.name,
         backend=target.backend,
         precision=emitted.precision,
-        files=tuple(file_entry(bundle, file) for file in sorted(emitted.entry.parent.iterdir())),
-        entry=emitted.entry.relative_to(bundle).as_posix(),
-        requires=required(target.requires, emitted.floors),
+        files=tuple(file_entry(root, file) for file in sorted(emitted.entry.parent.rglob("*")) if file.is_file()),
+        entry=emitted.entry.relative_to(root).as_posix(),
+        requires=requires,
         inputs=emitted.inputs,
         outputs=emitted.outputs,
-        execution_precisions=tuple(parity.execution_precision for parity in parities),
-        parity=tuple(parities),
+        execution_precisions=tuple(trial.execution_precision for trial in trials),
+        parity=tuple(trial.parity for trial in trials),
+        options=target.device_options,
+        method=recipe.method,
+        kept_out=recipe.kept_out,
+        tuned={trial.execution_precision: trial.tuned for trial in trials if trial.tuned},
+        accuracy={trial.execution_precision: trial.accuracy for trial in trials},
         toolchain={"edgetally": VERSION, "python": platform.python_version(), **emitted.toolchain},
-        evidence=evidence_of(target.requires),
+        evidence=_evidence(target, requires, tried=bool(trials)),
         evidence_device=host_name(),
+        checked_with=target.checked_with or None,
     )
+
+
+def _evidence(target: Target, requires: tuple[Requirement, ...], *, tried: bool) -> Evidence:
+    """The weakest of what the target allows, what this host is, and whether it ran at all."""
+    shown = evidence_of(requires) if tried else "built"
+    if target.checked_with and shown == "measured":
+        shown = "emulated"  # another backend or device stood in
+    return min(shown, target.evidence, key=_STRENGTH.index)
 
 
 def required(of_target: tuple[Requirement, ...], floors: tuple[Requirement, ...]) -> tuple[Requirement, ...]:

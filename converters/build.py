@@ -1,58 +1,70 @@
-"""From a model directory to a bundle: read, simplify, fold, emit, verify, pack."""
+"""From a model directory to a bundle: read, simplify, fold, emit, verify, measure, pack."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
-from contracts.errors import EdgetallyError, ModelFileError, ParityError, StorageError
+from contracts.errors import DocumentError, EdgetallyError, ModelFileError, UnknownNameError
 from contracts.manifest import MANIFEST_NAME, Manifest, manifest_digest
 from contracts.version import VERSION
-from converters.artifacts import Made, artifacts_folder, make_artifacts
-from converters.families.base import Job
-from converters.frames import take_frames
 from converters.golden import write_golden
+from converters.ladder import Made
+from converters.make_target import Task, make_target
 from converters.pack import check_place, new_bundle
+from converters.preparing import Prepared, prepare
+from converters.report.rows import Row
+from converters.report.write import write_report
 from converters.request import Progress, Request
-from converters.source import Model, describe, open_model, source_digest, write_folded
-from converters.table import check_front_end
-from runtime.backends.table import open_lane
+from converters.resume import Finished, finished_targets
+from converters.self_test import self_test
+from converters.source import describe, open_model, source_digest
+from converters.speeds import measure_and_rank
+from converters.table import check_front_end, versions
 from runtime.bundle import Bundle, open_bundle
-from runtime.golden import check_golden
 from runtime.model_dir import read_model_dir
 from targets.load import Target, all_targets, load_target
+
+_STEPS = 7  # beside one a target
 
 
 def build(request: Request, progress: Progress = lambda _what, _done, _total: None) -> Bundle:
     """Build a bundle.
 
+    What cannot be made or is not good enough is a row of the bundle's report; an error is raised only where nothing is
+    left to pack.
+
     Raises:
         WrittenError: a name or document is wrong.
-        ModelFileError: the model cannot be taken, or a target asked for by name cannot be made from it.
-        ParityError: an artifact does not compute what the model does.
-        RuntimeMissingError: a target asked for by name needs a package that is not installed here.
+        ModelFileError: the model cannot be taken, or no artifact can be made of it.
         StorageError: the bundle cannot be written.
     """
     check_front_end()
-    wanted = {load_target(name) for name in request.targets} or set(all_targets())
-    targets = [target for target in all_targets() if target in wanted]
+    targets = _targets(request)
     check_place(request.out)
-    directory = read_model_dir(request.model_dir)
-    steps = _Steps(progress, 4 + len(targets))
-    steps.begin("reading frames")
-    frames = take_frames(directory.spec.input, request.calibration)
-    steps.begin("running the FP32 reference")
-    model = open_model(directory, frames)
-    with new_bundle(request.out) as folder:
-        made = _make(folder, targets, model, steps, by_name=bool(request.targets))
-        steps.begin("testing the bundle")
-        _write_manifest(folder, model, made)
-        _self_test(open_bundle(folder))
+    steps = _Steps(progress, _STEPS + len(targets))
+    steps.begin("reading the model")
+    model = open_model(read_model_dir(request.model_dir))
+    with new_bundle(request.out) as folder, tempfile.TemporaryDirectory(prefix="edgetally-build-") as scratch:
+        prepared = prepare(request, model, Path(scratch), steps.begin)
+        with finished_targets(request.out, _follows_from(request, prepared)) as finished:
+            made = _make(request, targets, prepared, finished, steps)
+            if not made.artifacts:
+                raise _nothing_left(made.rows)
+            for target in targets:
+                finished.copy_into(folder, target.name)
+            steps.begin("measuring")
+            made = measure_and_rank(made, folder, prepared.model.directory.spec, request.measuring, steps.tell)
+            steps.begin("writing the report")
+            _write_manifest(folder, prepared, made)
+            steps.begin("testing the bundle")
+            self_test(open_bundle(folder))
     return open_bundle(request.out)
 
 
@@ -65,56 +77,114 @@ class _Steps:
         self._done = 0
 
     def begin(self, what: str) -> None:
+        """The next step."""
         self._progress(what, self._done, self._total)
         self._done += 1
 
+    def tell(self, what: str) -> None:
+        """Something within the present step."""
+        self._progress(what, self._done - 1, self._total)
 
-def _make(folder: Path, targets: Sequence[Target], model: Model, steps: _Steps, *, by_name: bool) -> Made:
-    """The artifacts of all targets; a target that was not asked for by name may fail, which is then a warning."""
-    everything = Made()
-    with tempfile.TemporaryDirectory(prefix="edgetally-build-") as scratch:
-        steps.begin("simplifying the graph")
-        folded, warnings = write_folded(model, Path(scratch))
-        everything.warnings += warnings
-        job = Job(model.directory.spec, model.directory.model_file, folded, _origin(model))
-        for target in targets:
-            steps.begin(f"making {target.name}")
-            try:
-                everything.add(make_artifacts(folder, target, job, model))
-            except (ParityError, StorageError):
-                raise  # neither a wrong artifact nor a full disk is a matter of course
-            except EdgetallyError as error:
-                if by_name:
-                    raise _named(target, error) from error
-                shutil.rmtree(artifacts_folder(folder, target), ignore_errors=True)
-                everything.warnings.append(f"target {target.name} was not built: {error}")
-    if not everything.artifacts:
-        raise ModelFileError("no target could be built: " + "; ".join(everything.warnings))
+
+def _targets(request: Request) -> list[Target]:
+    """What is made, in the order of places.
+
+    Raises:
+        UnknownNameError: a target asked for does not exist.
+        DocumentError: a precision asked for is none of theirs.
+    """
+    wanted = {load_target(name).name for name in (*request.targets, *request.allow_fallback)}
+    named = {load_target(name).name for name in request.targets} or {target.name for target in all_targets()}
+    chosen = [target for target in all_targets() if target.name in named]
+    known = {precision for target in all_targets() for precision in target.precisions}
+    for name in request.precisions:
+        if name not in known:
+            raise UnknownNameError("precision", name, known)
+    strange = wanted - named
+    if strange:
+        raise DocumentError("--allow-fallback", [f"{min(strange)!r} is not among the targets that are built"])
+    return chosen
+
+
+def _make(request: Request, targets: Sequence[Target], prepared: Prepared, finished: Finished, steps: _Steps) -> Made:
+    """Everything that became of all targets, in their order."""
+    known = {target.name: made for target in targets if (made := finished.load(target.name)) is not None}
+    tasks = {t.name: _task(request, t, prepared, finished) for t in targets if t.name not in known}
+    for name in known:
+        steps.begin(f"{name}: kept from before the interrupt")
+    make = _one_by_one if request.jobs == 1 else _side_by_side
+    for name, each in make(request, tasks, steps):
+        finished.keep(name, each)
+        known[name] = each
+    everything = Made(warnings=list(prepared.warnings))
+    for target in targets:
+        everything.add(known[target.name])
     return everything
 
 
-def _named(target: Target, error: EdgetallyError) -> EdgetallyError:
-    """The error with the target's name; those about this host rather than the model name what they need themselves."""
-    if isinstance(error, ModelFileError):
-        return ModelFileError(f"target {target.name} cannot be made: {error}")
-    return error
+def _one_by_one(_request: Request, tasks: Mapping[str, Task], steps: _Steps) -> Iterator[tuple[str, Made]]:
+    for name, task in tasks.items():
+        steps.begin(f"making {name}")
+        yield name, make_target(task, steps.tell)
 
 
-def _origin(model: Model) -> dict[str, str]:
-    spec = model.directory.spec
-    return {"model": f"{spec.name} {spec.version}", "source_sha256": source_digest(model.directory.model_file)}
+def _side_by_side(request: Request, tasks: Mapping[str, Task], steps: _Steps) -> Iterator[tuple[str, Made]]:
+    # Started anew rather than forked: runtimes hold threads, which a fork does not take along.
+    with ProcessPoolExecutor(request.jobs, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(make_target, task): name for name, task in tasks.items()}
+        for done in as_completed(running):
+            steps.begin(f"made {running[done]}")
+            yield running[done], done.result()
 
 
-def _write_manifest(folder: Path, model: Model, made: Made) -> None:
+def _task(request: Request, target: Target, prepared: Prepared, finished: Finished) -> Task:
+    return Task(
+        target=target,
+        job=prepared.job(target),
+        material=prepared.material,
+        root=finished.root(target.name),
+        precisions=request.precisions,
+        rounds=request.rounds,
+        allow_fallback=target.name in request.allow_fallback,
+        ranking=prepared.scratch / "ranking.json",
+    )
+
+
+def _follows_from(request: Request, prepared: Prepared) -> dict[str, object]:
+    """Everything that decides what a finished target holds."""
+    material = prepared.material
+    return {
+        "converter": VERSION,
+        "packages": versions(),
+        "source": source_digest(prepared.model.directory.model_file),
+        "model": material.spec.model_dump(mode="json"),
+        "calibration": material.calibration.described.sha256,
+        "evaluation": [material.evaluation.described.sha256, material.truth.true.tolist()],
+        "targets": [target.model_dump(mode="json") for target in all_targets()],
+        "asked": [request.precisions, request.rounds, request.allow_fallback],
+    }
+
+
+def _nothing_left(rows: Sequence[Row]) -> EdgetallyError:
+    reasons = list(dict.fromkeys(f"{row.name}: {row.reason}" for row in rows if row.reason))
+    return ModelFileError("no artifact could be made; " + "; ".join(reasons))
+
+
+def _write_manifest(folder: Path, prepared: Prepared, made: Made) -> None:
+    material, model = prepared.material, prepared.model
+    tensors = material.evaluation.tensors()
     manifest = Manifest(
         created=_now(),
         converter=f"edgetally-convert {VERSION}",
-        model=model.directory.spec,
+        model=material.spec,
         source=describe(model),
         artifacts=tuple(made.artifacts),
-        golden=write_golden(folder, model.frames.tensors, model.reference),
+        golden=write_golden(folder, [tensors[index] for index in material.frames], material.reference),
+        calibration=material.calibration.described,
+        evaluation=material.evaluation.described,
         warnings=tuple(made.warnings),
     )
+    manifest = manifest.model_copy(update={"reports": write_report(folder, manifest, made.rows)})
     document = manifest.model_dump(mode="json", exclude_none=True)
     document["digest"] = manifest_digest(document)
     (folder / MANIFEST_NAME).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -126,15 +196,3 @@ def _now() -> str:
     utc = dt.timezone.utc
     moment = dt.datetime.fromtimestamp(int(epoch), utc) if epoch.isdigit() else dt.datetime.now(utc)
     return moment.isoformat(timespec="seconds")
-
-
-def _self_test(bundle: Bundle) -> None:
-    """Do what a device does before an artifact counts, so that no bundle leaves that its own samples refuse."""
-    bundle.check()
-    for artifact in bundle.manifest.artifacts:
-        for execution_precision in artifact.execution_precisions:
-            lane = open_lane(artifact.backend, bundle.entry(artifact), execution_precision=execution_precision)
-            try:
-                check_golden(lane, bundle, artifact, execution_precision)
-            finally:
-                lane.close()

@@ -9,11 +9,14 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from contracts.errors import ArtifactError
 from contracts.version import VERSION
+from converters.bench_cli import bench
+from converters.toolchains.cli import app as tools
 from runtime.console import run_program
 
 app = typer.Typer(
@@ -59,32 +62,76 @@ def build(
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Pictures to try it on: a labelled folder, a folder or a clip. Default: the synthetic road."),
+        typer.Option(
+            help="Pictures to find INT8 ranges on: a labelled folder, a folder or a clip. Default: the synthetic road."
+        ),
+    ] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pictures to judge on, likewise. Default: a part of --calibration that shares no clip with the rest."
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option("--precision", "-p", help="fp32, fp16, int8 …; may be repeated. Default: all.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=8, help="How many are taken for each of the two at most.")] = 300,
+    measuring: Annotated[
+        Literal["none", "quick", "full"],
+        typer.Option("--measure", help="How long each artifact that runs here is timed; p99 needs `full`."),
+    ] = "quick",
+    rounds: Annotated[
+        int, typer.Option(min=0, max=3, help="How often the layers that suffer most are kept out of INT8.")
+    ] = 3,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Targets made at once.")] = 1,
+    allow_fallback: Annotated[
+        list[str] | None, typer.Option(help="A target whose layers may run elsewhere than meant; may be repeated.")
     ] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Convert a model and prove that every artifact computes what the model does.
+    """Convert a model and prove that every artifact counts what the model counts.
 
-    Example: `edgetally-convert build models/yolox-nano --out yolox.bundle`
+    What cannot be made or loses too much is left out, with the reason in the report. Interrupted, the same command goes
+    on with the targets that are not finished.
+
+    Example: `edgetally-convert build models/yolox-nano --out yolox.bundle --calibration my-labelled-pictures`
 
     Example: `edgetally-convert build my-model -t x86-openvino --calibration road.mp4 -o my.bundle --json`
     """
     from converters.request import Request
-    from converters.show import bundle_summary, print_bundle, progress_bar
+    from converters.show import bundle_summary, missing_targets, print_bundle, print_rows, progress_bar
     from converters.table import check_front_end
 
     check_front_end()
     from converters.build import build as build_bundle
+    from converters.report.write import read_report
 
     names = tuple(name for name in target or () if name != AUTO)
-    request = Request(model_dir, out, names, calibration)
+    request = Request(
+        model_dir=model_dir,
+        out=out,
+        targets=names,
+        calibration=calibration,
+        evaluation=evaluation,
+        precisions=tuple(precision or ()),
+        pictures=pictures,
+        measuring=measuring,
+        rounds=rounds,
+        jobs=jobs,
+        allow_fallback=tuple(allow_fallback or ()),
+    )
     with progress_bar(quiet=as_json) as progress:
         bundle = build_bundle(request, progress)
+    report = read_report(bundle)
     if as_json:
-        _print_json(bundle_summary(bundle))
+        _print_json(bundle_summary(bundle) | {"rows": [row.model_dump(mode="json") for row in report.rows]})
     else:
+        print_rows(report.rows)
         print_bundle(bundle)
+    missing = missing_targets(report.rows, names)
+    if missing:
+        raise ArtifactError(f"no artifact for {', '.join(missing)}; the reason stands in the report")
 
 
 @app.command()
@@ -106,6 +153,10 @@ def inspect(
         _print_json(bundle_summary(opened))
     else:
         print_bundle(opened)
+
+
+app.command()(bench)
+app.add_typer(tools, name="tools")
 
 
 @app.command()

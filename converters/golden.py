@@ -33,7 +33,7 @@ def write_golden(bundle: Path, frames: Sequence[NDArray[np.uint8]], reference: S
 
     Args:
         bundle: its folder.
-        frames: uint8 ``(1, height, width, 3)`` BGR.
+        frames: uint8 ``(height, width, 3)`` BGR.
         reference: what the FP32 reference gave for each.
 
     Raises:
@@ -47,7 +47,7 @@ def write_golden(bundle: Path, frames: Sequence[NDArray[np.uint8]], reference: S
 def _write(bundle: Path, number: int, frame: NDArray[np.uint8], reference: Tensors) -> Golden:
     folder = bundle / FOLDER
     frame_file, expected_file = folder / f"{number}.npy", folder / f"{number}.npz"
-    np.save(frame_file, frame[0], allow_pickle=False)
+    np.save(frame_file, frame, allow_pickle=False)
     _save_arrays(expected_file, reference)
     return Golden(frame=file_entry(bundle, frame_file), expected=file_entry(bundle, expected_file))
 

@@ -59,11 +59,11 @@ def new_bundle(out: Path) -> Iterator[Path]:
     try:
         with _as_storage_error(out):
             out.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(out)
+            remove_abandoned(out.parent, f"{_prefix(out)}*")
             folder.mkdir()
-            with _locked(folder):
+            with locked(folder):
                 yield folder
-                _write_through(folder)
+                write_through(folder)
                 _put(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,7 +87,7 @@ def _prefix(out: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a lock, which a killed process loses, so that others see whether the folder is in use.
 
     Raises:
@@ -101,17 +101,17 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove_abandoned(out: Path) -> None:
-    """Remove what killed builds left beside ``out``."""
-    for folder in out.parent.glob(f"{_prefix(out)}*"):
+def remove_abandoned(place: Path, pattern: str) -> None:
+    """Remove the folders that killed builds left in a place."""
+    for folder in place.glob(pattern):
         if time.time() - folder.stat().st_mtime < _FRESH_S:
             continue
         # Where another build holds the lock, the folder stays.
-        with contextlib.suppress(OSError), _locked(folder):
+        with contextlib.suppress(OSError), locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_through(folder: Path) -> None:
+def write_through(folder: Path) -> None:
     """Have the disk, not only its cache, hold everything before the name points to it."""
     for path in (*folder.rglob("*"), folder):
         descriptor = os.open(path, os.O_RDONLY)

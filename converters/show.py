@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,12 +12,14 @@ from rich.text import Text
 
 from contracts.facts import Requirement
 from contracts.manifest import Artifact, Manifest, Parity
+from converters.report.rows import Row
 from converters.request import Progress as ProgressCallback
 from converters.table import EXTRA, missing_package
 from runtime.bundle import Bundle
 from targets.load import all_targets
 
 _MEBIBYTE = 1 << 20
+_FIGURES = frozenset({"MiB", "loss", "fps here", "p50 ms"})
 
 
 @contextmanager
@@ -48,13 +50,38 @@ def bundle_summary(bundle: Bundle) -> dict[str, object]:
     return {"bundle": str(bundle.path), "artifacts": sizes, "manifest": manifest.model_dump(mode="json")}
 
 
+def print_rows(rows: Sequence[Row]) -> None:
+    """Everything that was tried as a table: what it loses, how fast it is here, and why it is not in the bundle."""
+    table = Table()
+    for heading in ("tried", "MiB", "loss", "fps here", "p50 ms", "outcome"):
+        table.add_column(heading, justify="right" if heading in _FIGURES else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            Text(row.name),
+            "" if row.bytes is None else f"{row.bytes / _MEBIBYTE:.2f}",
+            "" if row.accuracy is None else f"{row.accuracy.loss:.2%}",
+            "" if row.benchmark is None else f"{row.benchmark.fps:.1f}",
+            "" if row.benchmark is None else f"{row.benchmark.stages['total'].p50:.1f}",
+            Text(f"{row.status}{': ' if row.reason else ''}{row.reason}"),
+        )
+    Console().print(table)
+
+
+def missing_targets(rows: Sequence[Row], asked: Sequence[str]) -> list[str]:
+    """Targets that were asked for by name and gave no artifact."""
+    kept = {row.target for row in rows if row.status == "kept"}
+    return [name for name in asked if name not in kept]
+
+
 def print_bundle(bundle: Bundle) -> None:
     """A bundle as a table, with the warnings that the build gave."""
     manifest, console = bundle.manifest, Console()
     model, source = manifest.model, manifest.source
     console.print(Text(f"{bundle.path}: {model.name} {model.version}, bundle {(manifest.digest or '')[:12]}"))
     console.print(Text(f"from {source.file} {source.sha256[:12]}, {manifest.converter}, {manifest.created}"))
-    console.print(Text(f"tried on: {source.frames}; golden samples: {len(manifest.golden)}"))
+    for role, pictures in (("calibrated", manifest.calibration), ("judged", manifest.evaluation)):
+        if pictures:
+            console.print(Text(f"{role} on: {pictures.origin}"))
     console.print(_artifact_table(manifest.artifacts))
     for device in sorted({artifact.evidence_device or "nothing" for artifact in manifest.artifacts}):
         console.print(Text(f"ran on {device}, {_frames_tried(manifest)} frames each"))
@@ -82,13 +109,20 @@ def _artifact_table(artifacts: tuple[Artifact, ...]) -> Table:
 
 
 def _parity_text(parity: Parity) -> str:
-    worst = max(parity.outputs, key=lambda output: output.max_error / output.tolerance)
+    worst = max(parity.outputs, key=lambda output: output.max_error)
     return f"{parity.execution_precision} {worst.max_error:.1e}"
 
 
 def _requirement_text(requirement: Requirement) -> str:
     written = requirement.model_dump(exclude_none=True, exclude={"fact"})
-    symbols = {"equals": "", "any_of": "in ", "at_least": ">= ", "below": "< ", "has": "with "}
+    symbols = {
+        "equals": "",
+        "any_of": "in ",
+        "at_least": ">= ",
+        "below": "< ",
+        "has": "with ",
+        "has_any": "with one of ",
+    }
     comparisons = " and ".join(f"{symbols[name]}{value}" for name, value in written.items())
     return f"{requirement.fact.removeprefix('runtime.')} {comparisons}"
 

@@ -1,16 +1,21 @@
-"""A model directory's model, read and run once in FP32 as it was given."""
+"""A model directory's model: read, checked, and run in FP32 as it was given."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from contracts.errors import ModelFileError
 from contracts.manifest import Source
 from converters.fold import fold
-from converters.frames import Frames
+from converters.quantize.graph import normalised
 from converters.read import external_files, input_name, opset, output_shapes, read_onnx
 from converters.reference import prepared, run_onnx
 from converters.simplify import simplify
@@ -22,48 +27,70 @@ if TYPE_CHECKING:
     import onnx
 
 
+_AT_ONCE = 64  # pictures whose outputs are held in memory
+
+
 @dataclass(frozen=True)
 class Model:
-    """A model and what it computes.
+    """A model that was read and checked against its model.toml.
 
     Args:
         directory: where it is, and its model.toml.
         input_name: its one input.
-        frames: the frames that it was run on.
-        reference: its outputs for each of them, in FP32.
         graph: the checked ONNX; None where the file is an OpenVINO IR.
     """
 
     directory: ModelDir
     input_name: str
-    frames: Frames
-    reference: list[Tensors]
     graph: onnx.ModelProto | None
 
+    def run(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[Tensors]:
+        """What the file as it was given computes in FP32.
 
-def open_model(directory: ModelDir, frames: Frames) -> Model:
-    """Read the model, check it against model.toml and run it on the frames.
+        Args:
+            frames: uint8 ``(height, width, 3)`` BGR each, as the artifacts take them.
+
+        Raises:
+            ModelFileError: it does not run, or an output is no tensor of finite numbers.
+        """
+        file, spec = self.directory.model_file, self.directory.spec.input
+        inputs = (prepared(frame[np.newaxis], spec) for frame in frames)
+        while some := list(islice(inputs, _AT_ONCE)):
+            if self.graph is not None:
+                yield from run_onnx(file, file, self.input_name, some)
+            else:
+                from converters.ir import read_ir, run_ir
+
+                yield from run_ir(file, read_ir(file), some)
+
+
+def open_model(directory: ModelDir) -> Model:
+    """Read the model and check it against model.toml.
 
     Raises:
         ModelFileError: it cannot be taken as it is.
     """
     file, spec = directory.model_file, directory.spec.input
-    inputs = [prepared(frame, spec) for frame in frames.tensors]
     if file.suffix == ".onnx":
         graph = read_onnx(file, spec)
-        name = input_name(graph)
-        return Model(directory, name, frames, run_onnx(file, file, name, inputs), graph)
+        return Model(directory, input_name(graph), graph)
     if file.suffix == ".xml":
-        from converters.ir import check_ir, read_ir, run_ir
+        from converters.ir import check_ir, read_ir
 
-        ir = read_ir(file)
-        name = check_ir(file, ir, spec)
-        return Model(directory, name, frames, run_ir(file, ir, inputs), None)
+        return Model(directory, check_ir(file, read_ir(file), spec), None)
     raise ModelFileError(f"{file}: expected model.onnx or model.xml, no target takes {file.suffix}; export to ONNX")
 
 
-def write_folded(model: Model, folder: Path) -> tuple[Path | None, tuple[str, ...]]:
+def write_folded(
+    model: Model, frames: NDArray[np.uint8], reference: Sequence[Tensors], folder: Path
+) -> tuple[Path | None, tuple[str, ...]]:
     """Simplify the graph, fold the preparation in and write it.
+
+    Args:
+        model: what was read.
+        frames: uint8 ``(n, height, width, 3)`` BGR: simplifying has to change nothing on them.
+        reference: what the model gave for them.
+        folder: where it is written.
 
     Returns:
         The ONNX file (None where the model is an IR) and warnings.
@@ -76,11 +103,12 @@ def write_folded(model: Model, folder: Path) -> tuple[Path | None, tuple[str, ..
     import onnx
 
     file, spec = model.directory.model_file, model.directory.spec.input
-    inputs = [prepared(frame, spec) for frame in model.frames.tensors]
-    graph, warning = simplify(file, model.graph, inputs, model.reference)
+    inputs = [prepared(frame[np.newaxis], spec) for frame in frames]
+    graph, warning = simplify(file, model.graph, inputs, reference)
     output_shapes(file, graph)
     path = folder / "folded.onnx"
-    onnx.save(fold(graph, spec), path)
+    # Every node has a name from here on: exclusion lists go by them.
+    onnx.save(normalised(fold(graph, spec)), path)
     return path, (warning,) if warning else ()
 
 
@@ -104,6 +132,4 @@ def describe(model: Model) -> Source:
         opset=opset(graph) if graph else None,
         ir_version=graph.ir_version if graph else None,
         producer=f"{graph.producer_name} {graph.producer_version}".strip() if graph else "",
-        frames=model.frames.origin,
-        frames_sha256=model.frames.sha256,
     )

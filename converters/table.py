@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
+from importlib import metadata
 from typing import cast
 
 from contracts.errors import RuntimeMissingError, UnknownNameError
 from converters.families.base import Family
+from converters.toolchains.table import TOOLCHAINS
 
 EXTRA = "convert"
 
@@ -29,8 +31,21 @@ class Entry:
 FAMILIES = {
     "onnxruntime": Entry("converters.families.onnxruntime", ("onnx", "onnxruntime")),
     "openvino": Entry("converters.families.openvino", ("openvino",)),
+    "qnn": Entry("converters.families.qnn", ("onnx", "onnxruntime", "onnxruntime_qnn")),
+    "snpe": Entry("converters.families.snpe", ("onnx",)),
+    "tidl": Entry("converters.families.tidl", ("onnx", "ai_edge_litert")),
+    "tflite": Entry("converters.families.tflite", ("onnx", "ai_edge_litert")),
+    "tensorrt": Entry("converters.families.tensorrt", ("onnx", "onnxruntime", "onnxconverter_common")),
+    "tensorrt_rtx": Entry(
+        "converters.families.tensorrt_rtx", ("onnx", "onnxruntime", "onnxconverter_common", "tensorrt_rtx")
+    ),
+    "deepstream": Entry("converters.families.deepstream", ("onnx", "onnxruntime", "onnxconverter_common")),
 }
-_FRONT_END = ("onnx", "onnxruntime", "onnxslim")  # reading, reference and simplifying, whatever the target
+_TOOLS = (
+    *("onnx", "onnxslim", "onnxruntime", "onnxconverter-common", "numpy", "openvino", "nncf"),
+    *("onnxruntime-qnn", "tensorrt-rtx", "ai-edge-litert"),
+)
+_FRONT_END = ("onnx", "onnxruntime", "onnxslim", "jinja2")  # reading to reporting, whatever the target
 
 
 def open_family(name: str) -> Family:
@@ -66,6 +81,19 @@ def check_front_end() -> None:
     package = _first_missing(_FRONT_END)
     if package:
         raise RuntimeMissingError("converting a model", package, EXTRA)
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of everything here that an artifact's bytes may follow from; None where a package is not installed."""
+    toolchains = {tool.name: tool.lock_digest for tool in TOOLCHAINS.values()}
+    return {package: _version(package) for package in _TOOLS} | toolchains
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _first_missing(packages: tuple[str, ...]) -> str | None:

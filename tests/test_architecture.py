@@ -24,6 +24,8 @@ ALLOWED_RUNTIME_MODULES = {
     "runtime.backends.openvino",
     "runtime.backends.quiet_openvino",
     "runtime.backends.onnxruntime",
+    "runtime.backends.qnn",
+    "runtime.backends.tflite",
 }
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 65  # lines without the docstring

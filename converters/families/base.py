@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,14 +19,38 @@ class Job:
     Args:
         spec: its model.toml.
         source: the file as it was given.
-        folded: the same model in ONNX with the preparation folded in; None where the source is not ONNX.
+        folded: the same model in ONNX with the preparation folded in (its nodes' names begin with
+            `converters.fold.PREFIX`); None where the source is not ONNX.
         origin: what the artifact should carry inside it, where its format can (``model``, ``source_sha256``).
+        scratch: an existing folder for what a toolchain writes on the way. All targets of a family share it, so that
+            what is the same for all of them is made once.
+        calibration: an .npy of uint8 ``(n, height, width, 3)`` BGR, as the artifact takes them, to be memory-mapped;
+            None where there are none.
+        options: the target's ``[options]``, all of which the family honours or refuses.
     """
 
     spec: ModelSpec
     source: Path
     folded: Path | None
     origin: Mapping[str, str]
+    scratch: Path
+    calibration: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one artifact is made.
+
+    Args:
+        precision: what the file shall hold: ``fp32``, ``fp16`` (weights, or all), ``int8``, or another of the family's.
+        method: how ranges are found, one of the family's `methods`; empty where there is nothing to find.
+        kept_out: names of nodes of ``folded`` that stay in floating point.
+    """
+
+    precision: str
+    method: str = ""
+    kept_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,13 +58,16 @@ class Emitted:
     """An artifact's files as they lie on the disk, read back and found in order.
 
     Args:
-        precision: what the file holds ("fp32", "fp16").
+        precision: what the file holds ("fp32", "fp16", "int8").
         entry: the file that the backend opens; everything beside it belongs to the artifact.
         inputs: its inputs.
         outputs: its outputs.
         rounded: whether its weights were rounded in making it (not where the source held them so already).
-        floors: runtime versions that follow from what the file uses.
+        floors: facts that follow from what the file holds, versions of its runtime above all.
         toolchain: what wrote it, name to version.
+        stand_in: a file that computes the same on this host's backend for it (see `targets.load.Target.checked_with`),
+            where the entry itself cannot be opened here.
+        warnings: what a person should know about it.
     """
 
     precision: str
@@ -50,22 +77,39 @@ class Emitted:
     rounded: bool
     floors: tuple[Requirement, ...]
     toolchain: Mapping[str, str]
+    stand_in: Path | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Family(Protocol):
     """What a family's module holds."""
 
     def precisions(self, job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        """Which of the wanted precisions this model can be made in.
+        """Which of the wanted precisions this model can be made in, in the same order.
 
         Raises:
             ModelFileError: none: this family does not take the model; the sentence says why.
+            DocumentError: the job's options are not this family's.
         """
 
-    def emit(self, job: Job, precision: str, folder: Path) -> Emitted:
+    def methods(self, job: Job, precision: str) -> tuple[str, ...]:
+        """Ways of finding the ranges for quantising, cheapest first; ``("",)`` where there is nothing to find."""
+
+    def emit(self, job: Job, recipe: Recipe, folder: Path) -> Emitted:
         """Write one artifact into an empty folder and read it back.
 
         Raises:
             ModelFileError: the toolchain refuses the model.
+            RuntimeMissingError: a package or tool that this precision needs is not installed here.
             StorageError: the folder cannot be written.
+        """
+
+    def executed(self, emitted: Emitted, execution_precision: str) -> Mapping[str, int] | None:
+        """How many of the layers that do the work (convolutions, matrix products) really run in which element type.
+
+        For finding a silent fallback: keys are ``f32``, ``f16``, ``bf16``, ``int8`` and ``elsewhere`` (handed to
+        another provider, delegate or processor).
+
+        Returns:
+            None where this host cannot tell.
         """

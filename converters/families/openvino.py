@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
-from contracts.errors import ModelFileError
+from contracts.errors import DocumentError, ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
 from contracts.model_spec import InputSpec
-from converters.families.base import Emitted, Job
+from converters.families.base import Emitted, Job, Recipe
+from converters.families.openvino_int8 import METHODS, quantised
 from converters.ir import check_ir, element_precision, read_ir
+from converters.quantize.graph import Graph, load_named
+from converters.quantize.heads import head_layers
 from converters.read import first_line
-from runtime.backends.quiet_openvino import ov
+from runtime.backends.quiet_openvino import hints, ov
 
 # The first OpenVINO that reads an operator set, from its page "Available Operation Sets" (2024.6); a newer set needs
 # the version that wrote it.
 _BY_OPSET = {11: "2023.0", 12: "2023.1", 13: "2023.2", 14: "2024.0", 15: "2024.5"}
 _OLDEST = "2022.3"
+_EXECUTED = frozenset({"f32", "bf16", "f16"})
+_WORK = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution"})
+_RUN_AS = {"FP32": "f32", "f32": "f32", "BF16": "bf16", "bf16": "bf16", "FP16": "f16", "f16": "f16"}
+_RUN_AS |= dict.fromkeys(("I8", "U8", "i8", "u8"), "int8")
 _Result = TypeVar("_Result")
 
 
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`; an IR is packed as it is, so its precision is what it holds."""
+    if job.options:
+        raise DocumentError(
+            "the target's options", [f"OpenVINO's family knows none, got {min(job.options)!r}; mend the target"]
+        )
     if job.folded is not None:
-        return tuple(precision for precision in wanted if precision in {"fp32", "fp16"})
+        return tuple(precision for precision in wanted if precision in {"fp32", "fp16", "int8"})
     if job.source.suffix != ".xml":
         raise ModelFileError(
             f"{job.source}: OpenVINO takes ONNX and its own .xml, got {job.source.suffix}; "
@@ -36,29 +50,56 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return (element_precision(read_ir(job.source)),)
 
 
-def emit(job: Job, precision: str, folder: Path) -> Emitted:
+def methods(job: Job, precision: str) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
-    model = _from_onnx(job.folded, job.source) if job.folded else _with_preparation(job.source, job.spec.input)
-    for key, value in job.origin.items():
-        model.set_rt_info(value, ["edgetally", key])
+    del job
+    return METHODS if precision == "int8" else ("",)
+
+
+def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
+    """See `converters.families.base.Family`."""
+    kept = job.scratch / _key(recipe)
+    if not kept.is_dir():
+        _write(job, recipe, kept)
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
     entry = folder / "model.xml"
-    # An IR keeps the element types it came with; compressing one again would change what was said to be packed as is.
-    compress = precision == "fp16" and job.folded is not None
-    try:
-        ov.save_model(model, entry, compress_to_fp16=compress)
-    except RuntimeError as error:
-        _ask_the_disk(folder, job.folded or job.source.with_suffix(".bin"))
-        raise _refused(job.source, "does not save it", error) from error
+    toolchain = {"openvino": _version()}
+    if recipe.precision == "int8":
+        toolchain["nncf"] = metadata.version("nncf")
     saved = _guarded(job.source, "does not read back what it wrote", lambda: ov.Core().read_model(entry))
     return Emitted(
-        precision=precision,
+        precision=recipe.precision,
         entry=entry,
         inputs=tuple(_info(job.source, port) for port in saved.inputs),
         outputs=tuple(_info(job.source, port) for port in saved.outputs),
-        rounded=compress,
+        rounded=recipe.precision in {"fp16", "int8"} and job.folded is not None,
         floors=(Requirement(fact="runtime.openvino", at_least=_floor(entry)),),
-        toolchain={"openvino": _version()},
+        toolchain=toolchain,
     )
+
+
+def _key(recipe: Recipe) -> str:
+    """The processor, the graphics and the NPU take the same file: it is made once."""
+    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
+
+
+def _write(job: Job, recipe: Recipe, kept: Path) -> None:
+    model = _from_onnx(job.folded, job.source) if job.folded else _with_preparation(job.source, job.spec.input)
+    if recipe.precision == "int8" and job.folded:
+        model = _quantised(job, recipe, model)
+    for key, value in job.origin.items():
+        model.set_rt_info(value, ["edgetally", key])
+    growing = kept.with_suffix(".growing")
+    shutil.rmtree(growing, ignore_errors=True)
+    growing.mkdir()
+    try:
+        # An IR keeps the element types it came with; compressing one again would change what was said to be packed.
+        compress = recipe.precision == "fp16" and job.folded is not None
+        ov.save_model(model, growing / "model.xml", compress_to_fp16=compress)
+    except RuntimeError as error:
+        _ask_the_disk(growing, job.folded or job.source.with_suffix(".bin"))
+        raise _refused(job.source, "does not save it", error) from error
+    growing.rename(kept)
 
 
 def _from_onnx(folded: Path, source: Path) -> ov.Model:
@@ -70,6 +111,22 @@ def _from_onnx(folded: Path, source: Path) -> ov.Model:
     _name_outputs(model, [value.name for value in graph.output])
     _number_names(model, {name for node in graph.node for name in (node.name, *node.output)})
     return model
+
+
+def _quantised(job: Job, recipe: Recipe, model: ov.Model) -> ov.Model:
+    assert job.folded is not None
+    if job.calibration is None:
+        raise ModelFileError(f"{job.source}: INT8 needs calibration pictures; give --calibration")
+    graph = Graph(load_named(job.folded))
+    heads = head_layers(graph)
+    known = {name for node in graph.nodes for name in (node.name, *node.output)}
+    names = [port.any_name for port in model.outputs]
+    done = quantised(
+        model, job.source, model.input().any_name, job.calibration, recipe.method, {*recipe.kept_out, *heads}
+    )
+    _name_outputs(done, names)
+    _number_names(done, known)
+    return done
 
 
 def _with_preparation(source: Path, spec: InputSpec) -> ov.Model:
@@ -158,3 +215,17 @@ def _ask_the_disk(folder: Path, as_large_as: Path) -> None:
         shutil.copyfile(as_large_as, probe)
     finally:
         probe.unlink(missing_ok=True)
+
+
+def executed(emitted: Emitted, execution_precision: str) -> Mapping[str, int] | None:
+    """See `converters.families.base.Family`; OpenVINO's compiled graph names what each layer computes with."""
+    if execution_precision not in _EXECUTED:
+        return None
+    settings = {hints.inference_precision(): getattr(ov.Type, execution_precision)}
+    compiled = ov.Core().compile_model(str(emitted.entry), "CPU", settings)
+    counted: Counter[str] = Counter()
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        info = node.get_rt_info()
+        if str(info["layerType"].astype(str)) in _WORK:
+            counted[_RUN_AS.get(str(info["runtimePrecision"].astype(str)), "elsewhere")] += 1
+    return dict(counted)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from contracts.errors import DeviceError
 from runtime.results import Tensors
 
 
@@ -31,7 +33,9 @@ class Lane(Protocol):
 class Backend(Protocol):
     """What a backend's module holds."""
 
-    def open_lanes(self, model_file: Path, *, execution_precision: str, lanes: int, threads: int) -> list[Lane]:
+    def open_lanes(
+        self, model_file: Path, *, execution_precision: str, lanes: int, threads: int, options: Mapping[str, str]
+    ) -> list[Lane]:
         """Load an artifact once and open lanes on it.
 
         Args:
@@ -39,8 +43,23 @@ class Backend(Protocol):
             execution_precision: what the runtime must compute with ("f32", "bf16"); it is set and read back.
             lanes: how many callers there will be at once.
             threads: threads a lane.
+            options: the artifact's, each of which is honoured or refused.
 
         Raises:
             ArtifactError: the runtime refuses the file.
-            DeviceError: this box cannot run it so (another precision, say).
+            DeviceError: this box cannot run it so (another precision, say), or an option is unknown.
         """
+
+
+def check_options(backend: str, options: Mapping[str, str], known: Collection[str] = ()) -> None:
+    """Refuse options that a backend does not know, rather than ignore them.
+
+    Raises:
+        DeviceError: one is unknown.
+    """
+    strange = sorted(options.keys() - set(known))
+    if strange:
+        knows = ", ".join(sorted(known)) or "none"
+        raise DeviceError(
+            f"backend {backend!r} knows the options {knows}, the artifact asks for {strange[0]!r}; update edgetally"
+        )

@@ -7,12 +7,13 @@ and the agent refuses it for counting: its zeros are not counts.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from contracts.errors import ModelFileError
-from runtime.backends.base import Lane
+from runtime.backends.base import Lane, check_options
 from runtime.results import Array, Tensors
 
 
@@ -31,13 +32,16 @@ class NullLane:
         """Nothing to let go of."""
 
 
-def open_lanes(model_file: Path, *, execution_precision: str, lanes: int, threads: int) -> list[Lane]:
+def open_lanes(
+    model_file: Path, *, execution_precision: str, lanes: int, threads: int, options: Mapping[str, str]
+) -> list[Lane]:
     """Lanes that return zeros of the shapes written in ``model_file``.
 
     Raises:
         ModelFileError: the file is not the JSON that the module's docstring describes.
     """
     del execution_precision, threads
+    check_options("null", options)
     try:
         declared = json.loads(model_file.read_text())
         outputs = {name: np.zeros(info["shape"], np.dtype(info["dtype"])) for name, info in declared.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
 from contracts.errors import ArtifactError, DeviceError, ModelFileError
-from runtime.backends.base import Lane
+from runtime.backends.base import Lane, check_options
 from runtime.results import Array, Tensors
 
 _PROVIDER = "CPUExecutionProvider"
@@ -33,8 +34,11 @@ class OnnxRuntimeLane:
         """The session goes with the last lane that holds it."""
 
 
-def open_lanes(model_file: Path, *, execution_precision: str, lanes: int, threads: int) -> list[Lane]:
+def open_lanes(
+    model_file: Path, *, execution_precision: str, lanes: int, threads: int, options: Mapping[str, str]
+) -> list[Lane]:
     """See `runtime.backends.base.Backend`."""
+    check_options("onnxruntime", options)
     if execution_precision != "f32":
         raise DeviceError(
             f"ONNX Runtime on a CPU computes in the types that stand in the graph; expected execution precision f32, "

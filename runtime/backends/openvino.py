@@ -5,10 +5,11 @@ Without that the CPU plugin runs bf16 on processors with AMX and says nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.errors import ArtifactError, DeviceError, ModelFileError
-from runtime.backends.base import Lane
+from runtime.backends.base import Lane, check_options
 from runtime.backends.quiet_openvino import hints, ov, props
 from runtime.results import Array, Tensors
 
@@ -45,8 +46,11 @@ class OpenVinoLane:
         """The request goes with this object."""
 
 
-def open_lanes(model_file: Path, *, execution_precision: str, lanes: int, threads: int) -> list[Lane]:
-    """See `runtime.backends.base.Backend`."""
+def open_lanes(
+    model_file: Path, *, execution_precision: str, lanes: int, threads: int, options: Mapping[str, str]
+) -> list[Lane]:
+    """See `runtime.backends.base.Backend`; option ``device`` names a plugin (``CPU``, ``GPU``, ``NPU``)."""
+    check_options("openvino", options, {"device"})
     precision = _PRECISIONS.get(execution_precision)
     if precision is None:
         raise DeviceError(
@@ -54,7 +58,8 @@ def open_lanes(model_file: Path, *, execution_precision: str, lanes: int, thread
         )
     if not model_file.is_file():
         raise ModelFileError(f"{model_file}: expected an OpenVINO IR (.xml), there is none; check the path")
-    compiled = _compile(model_file, precision, lanes, threads)
+    device = options.get("device", "CPU")
+    compiled = _compile(model_file, device, _settings(device, precision, lanes, threads))
     came = compiled.get_property(hints.inference_precision())
     if came != precision:
         raise DeviceError(
@@ -64,16 +69,22 @@ def open_lanes(model_file: Path, *, execution_precision: str, lanes: int, thread
     return [OpenVinoLane(compiled) for _ in range(lanes)]
 
 
-def _compile(model_file: Path, precision: ov.Type, lanes: int, threads: int) -> ov.CompiledModel:
+def _settings(device: str, precision: ov.Type, lanes: int, threads: int) -> dict[str, object]:
     # Streams rather than one wide request: two one-thread streams gave 70 fps where one two-thread caller gave 20-26.
-    settings = {
-        hints.inference_precision(): precision,
-        props.num_streams(): lanes,
-        props.inference_num_threads(): lanes * threads,
-        hints.enable_cpu_pinning(): False,  # pinned streams would fight the decoder for the same core
-    }
+    settings: dict[str, object] = {hints.inference_precision(): precision, props.num_streams(): lanes}
+    if device == "CPU":
+        settings[props.inference_num_threads()] = lanes * threads
+        settings[hints.enable_cpu_pinning()] = False  # pinned streams would fight the decoder for the same core
+    return settings
+
+
+def _compile(model_file: Path, device: str, settings: dict[str, object]) -> ov.CompiledModel:
+    core = ov.Core()
+    if device not in {name.partition(".")[0] for name in core.available_devices}:
+        came = ", ".join(core.available_devices)
+        raise DeviceError(f"expected OpenVINO's device {device}, this box has {came}; install its driver")
     try:
-        return ov.Core().compile_model(str(model_file), "CPU", settings)
+        return core.compile_model(str(model_file), device, settings)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ModelFileError(f"{model_file}: OpenVINO does not load it: {reason}; convert the model again") from error

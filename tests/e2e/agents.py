@@ -40,12 +40,13 @@ def yolox_bundle(folder: Path) -> Path:
             model.mkdir(exist_ok=True)
             shutil.copy(ROOT / "models/yolox-nano/model.toml", model)
             shutil.copy(data_dir() / "models/yolox_nano_416.onnx", model / "model.onnx")
-            _build(model, bundle, data_dir() / "videos/intel_car-detection.mp4")
+            _build(model, bundle, data_dir() / "images/vehicle_topview")
     return bundle
 
 
 def _build(model: Path, bundle: Path, frames: Path) -> None:
     targets = ["--target", "x86-openvino", "--target", "x86-onnxruntime"]
+    targets += ["--precision", "fp32", "--pictures", "16", "--measure", "none"]
     run = run_cli("converters.cli", "build", model, "--calibration", frames, "--out", bundle, *targets)
     assert run.returncode == 0, run.stderr
 

@@ -41,7 +41,7 @@ def test_it_ends_with_the_source_and_sums_up_beside_the_truth(work: Path) -> Non
     for words in (
         "broker listens on 127.0.0.1:",
         "took    x86-openvino/fp32",
-        "needs arch aarch64, this device has x86_64",
+        "refused x86-onnxruntime/fp32: x86-openvino/fp32 comes before it",
         "summary",
         "no gap",
         "against the truth",

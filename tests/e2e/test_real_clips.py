@@ -75,9 +75,10 @@ def test_an_ir_packed_as_it_is_counts_people(tmp_path: Path) -> None:
         '[input]\nwidth = 256\nheight = 256\n[output]\ndecoder = "ssd"\nscore = 0.4\n'
     )
     bundle = tmp_path / "pvb.bundle"
-    built = run_cli("converters.cli", "build", model, "--out", bundle)
+    quick = ["--pictures", "16", "--measure", "none"]
+    built = run_cli("converters.cli", "build", model, "--target", "x86-openvino", "--out", bundle, *quick)
     assert built.returncode == 0, built.stderr
-    refused = run_cli("converters.cli", "build", model, "--target", "x86-onnxruntime", "--out", tmp_path / "no")
+    refused = run_cli("converters.cli", "build", model, "--target", "x86-onnxruntime", "--out", tmp_path / "no", *quick)
     assert refused.returncode == 2
     assert not (tmp_path / "no").exists()
     counted = count(bundle, "ahmetozlu_vehicle_survaillance.mp4", "--line", "mid:0,0.55,1,0.55")

@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from contracts.errors import DocumentError, EdgetallyError, ModelFileError, ParityError, StorageError
+from contracts.errors import DocumentError, EdgetallyError, ModelFileError, StorageError
 from converters.build import build
 from converters.families import onnxruntime as onnx_family
-from converters.families.base import Emitted, Job
+from converters.families.base import Emitted, Job, Recipe
+from converters.report.write import read_report
 from converters.request import Request
 from runtime.backends.table import open_lane
 from runtime.bundle import Bundle, open_bundle
@@ -33,6 +34,12 @@ from tests.unit.converters.networks import density_net, write_model_dir
 ROOT = Path(__file__).parents[2]
 PICTURES = "images/vehicle_topview"
 VEHICLES = {"car", "bus", "truck"}
+PROCESSORS = ("x86-openvino", "x86-onnxruntime", "arm64-onnxruntime")
+
+
+def quick(model: Path, out: Path, *targets: str) -> Request:
+    """A build of exact forms on few pictures, not timed."""
+    return Request(model, out, targets or PROCESSORS, precisions=("fp32", "fp16"), pictures=8, measuring="none")
 
 
 def yolox_dir(folder: Path) -> Path:
@@ -59,8 +66,17 @@ def ssd_dir(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def yolox(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("yolox")
-    request = Request(yolox_dir(folder / "model"), folder / "yolox.bundle", (), data_dir() / PICTURES)
-    return build(request)
+    return build(
+        Request(
+            yolox_dir(folder / "model"),
+            folder / "yolox.bundle",
+            PROCESSORS,
+            data_dir() / PICTURES,
+            precisions=("fp32", "fp16"),
+            pictures=48,
+            measuring="none",
+        )
+    )
 
 
 def names(bundle: Bundle) -> set[str]:
@@ -79,11 +95,26 @@ class TestYolox:
             if artifact.precision == "fp32":
                 assert max(output.max_error for output in exact.outputs) < 1e-3
 
-    def test_what_runs_with_less_precision_was_measured_or_left_out_in_so_many_words(self, yolox: Bundle) -> None:
-        warnings = " ".join(yolox.manifest.warnings)
-        kept = {(a.id, precision) for a in yolox.manifest.artifacts for precision in a.execution_precisions}
-        assert ("x86-openvino/fp32", "bf16") in kept or "x86-openvino/fp32: execution precision bf16 was" in warnings
-        assert all(len(a.parity) == len(a.execution_precisions) for a in yolox.manifest.artifacts)
+    def test_what_runs_with_less_precision_was_judged_by_what_it_counts(self, yolox: Bundle) -> None:
+        for artifact in yolox.manifest.artifacts:
+            assert set(artifact.accuracy) == set(artifact.execution_precisions)
+            for accuracy in artifact.accuracy.values():
+                assert accuracy.truth == "labels"
+                assert accuracy.verdict != "failed"
+                assert accuracy.loss <= 0.01
+
+    def test_what_is_judged_on_was_not_calibrated_on(self, yolox: Bundle) -> None:
+        calibration, evaluation = yolox.manifest.calibration, yolox.manifest.evaluation
+        assert calibration
+        assert evaluation
+        assert calibration.clips
+        assert not set(calibration.clips) & set(evaluation.clips)
+
+    def test_the_report_has_a_row_for_everything_that_was_tried(self, yolox: Bundle) -> None:
+        report = read_report(yolox)
+        kept = {(row.artifact, row.execution_precision) for row in report.rows if row.status == "kept"}
+        assert kept == {(a.id, precision) for a in yolox.manifest.artifacts for precision in a.execution_precisions}
+        assert "<script" not in (yolox.path / "report.html").read_text()
 
     def test_only_what_ran_on_its_own_kind_of_host_is_called_measured(self, yolox: Bundle) -> None:
         for artifact in yolox.manifest.artifacts:
@@ -95,7 +126,8 @@ class TestYolox:
         source = yolox.manifest.source
         assert source.sha256 == hashlib.sha256((data_dir() / "models/yolox_nano_416.onnx").read_bytes()).hexdigest()
         assert (source.opset, source.producer) == (11, "pytorch 1.10")
-        assert source.frames == "folder vehicle_topview, 16 of 313 pictures"
+        assert yolox.manifest.evaluation
+        assert yolox.manifest.evaluation.origin == "folder vehicle_topview, 48 of 186 pictures"
         assert len(yolox.manifest.golden) == 3
 
     @pytest.mark.parametrize("artifact_id", ["x86-openvino/fp32", "x86-onnxruntime/fp32"])
@@ -120,18 +152,19 @@ class TestYolox:
 
 class TestIr:
     def test_it_is_packed_for_openvino_only_and_the_others_are_said_to_be_missing(self, tmp_path: Path) -> None:
-        bundle = build(Request(ssd_dir(tmp_path / "model"), tmp_path / "a.bundle"))
+        bundle = build(quick(ssd_dir(tmp_path / "model"), tmp_path / "a.bundle"))
         assert names(bundle) == {"x86-openvino/fp16"}, "called by what the file holds"
         (artifact,) = bundle.manifest.artifacts
         assert artifact.inputs[0].dtype == "uint8"
         assert artifact.parity[0].outputs[0].max_error < 1e-3
         for target in ("x86-onnxruntime", "arm64-onnxruntime"):
-            assert any(warning.startswith(f"target {target} was not built") for warning in bundle.manifest.warnings)
+            rows = [row for row in read_report(bundle).rows if row.target == target]
+            assert {row.status for row in rows} == {"failed"}
+            assert all("its own runtime only" in row.reason for row in rows)
 
-    def test_a_target_asked_for_by_name_is_refused_with_its_reason(self, tmp_path: Path) -> None:
-        request = Request(ssd_dir(tmp_path / "model"), tmp_path / "a.bundle", ("x86-openvino", "x86-onnxruntime"))
-        with pytest.raises(ModelFileError, match=r"target x86-onnxruntime cannot be made: .* its own runtime only"):
-            build(request)
+    def test_where_nothing_is_left_the_reason_is_the_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelFileError, match=r"no artifact could be made; x86-onnxruntime .* its own runtime only"):
+            build(quick(ssd_dir(tmp_path / "model"), tmp_path / "a.bundle", "x86-onnxruntime"))
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -139,14 +172,14 @@ class TestTiny:
     """What goes wrong on the way, on a network that converts in a blink."""
 
     def test_less_exact_forms_of_a_density_model_are_kept(self, tmp_path: Path) -> None:
-        bundle = build(Request(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle"))
+        bundle = build(quick(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle"))
         assert {"x86-openvino/fp32", "x86-openvino/fp16"} <= names(bundle)
         assert bundle.manifest.artifacts[0].target == "x86-openvino"
 
     def test_the_same_model_gives_the_same_bundle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
         model = write_model_dir(tmp_path / "model")
-        one, two = (build(Request(model, tmp_path / name)) for name in ("one", "two"))
+        one, two = (build(quick(model, tmp_path / name)) for name in ("one", "two"))
         assert one.manifest == two.manifest
 
     def test_an_artifact_with_other_weights_never_gets_into_a_bundle(
@@ -154,8 +187,8 @@ class TestTiny:
     ) -> None:
         honest = onnx_family.emit
 
-        def planted(job: Job, precision: str, folder: Path) -> Emitted:
-            emitted = honest(job, precision, folder)
+        def planted(job: Job, recipe: Recipe, folder: Path) -> Emitted:
+            emitted = honest(job, recipe, folder)
             model = onnx.load(emitted.entry)
             weights = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
             changed = numpy_helper.to_array(weights) * np.float32(1.01)
@@ -164,24 +197,26 @@ class TestTiny:
             return emitted
 
         monkeypatch.setattr(onnx_family, "emit", planted)
-        with pytest.raises(ParityError, match=r"x86-onnxruntime/fp32: run in f32, output 'density' is off by 0\.0"):
-            build(Request(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle", ("x86-onnxruntime",)))
+        with pytest.raises(
+            ModelFileError, match=r"x86-onnxruntime fp32 in f32: run in f32, output 'density' is off by 0\.0"
+        ):
+            build(quick(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle", "x86-onnxruntime"))
         assert [path.name for path in tmp_path.iterdir()] == ["model"], "nothing is left behind"
 
     def test_a_wrong_model_toml_shows_in_the_result_not_in_parity(self, tmp_path: Path) -> None:
         """Parity proves the conversion; what model.toml says is taken for true on both sides."""
         model = write_model_dir(tmp_path / "model", color='"bgr"')
-        assert build(Request(model, tmp_path / "a.bundle", ("x86-onnxruntime",))).manifest.artifacts
+        assert build(quick(model, tmp_path / "a.bundle", "x86-onnxruntime")).manifest.artifacts
 
     def test_a_full_disk_is_a_storage_error_whoever_writes(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(_job: Job, _precision: str, folder: Path) -> Emitted:
+        def full(_job: Job, _recipe: Recipe, folder: Path) -> Emitted:
             raise OSError(28, "No space left on device", str(folder))
 
         monkeypatch.setattr(onnx_family, "emit", full)
         with pytest.raises(StorageError, match="free some space"):
-            build(Request(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle"))
+            build(quick(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle"))
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
     def test_openvino_s_word_for_a_full_disk_is_not_believed(self, tmp_path: Path) -> None:
@@ -201,6 +236,7 @@ class TestTiny:
             "main()\n"
         )
         command = [sys.executable, "-c", program, "build", model, "-t", "x86-openvino", "-o", tmp_path / "a.bundle"]
+        command += ["-p", "fp32", "--pictures", "8", "--measure", "none"]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT, check=False)
         assert done.returncode == 2
         assert done.stderr.startswith("error: cannot write ")
@@ -211,26 +247,27 @@ class TestTiny:
         model = density_net()
         model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros((8, 5, 3, 3), np.float32), "w1"))
         with pytest.raises(ModelFileError, match="ONNX Runtime does not run it"):
-            build(Request(write_model_dir(tmp_path / "model", model), tmp_path / "a.bundle"))
+            build(quick(write_model_dir(tmp_path / "model", model), tmp_path / "a.bundle"))
 
     def test_a_std_that_blows_the_network_up_is_refused(self, tmp_path: Path) -> None:
         model = density_net()
         huge = np.full((8, 3, 3, 3), 1e38, np.float32)
         model.graph.initializer[0].CopyFrom(numpy_helper.from_array(huge, "w1"))
         with pytest.raises(ModelFileError, match="output 'density' holds NaN or infinity in FP32"):
-            build(Request(write_model_dir(tmp_path / "model", model), tmp_path / "a.bundle"))
+            build(quick(write_model_dir(tmp_path / "model", model), tmp_path / "a.bundle"))
 
     def test_what_is_at_out_is_looked_at_before_the_long_work(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("years of work")
         with pytest.raises(DocumentError, match="--out: expected a new path or an existing bundle"):
-            build(Request(tmp_path / "no model here", tmp_path / "precious"))
+            build(quick(tmp_path / "no model here", tmp_path / "precious"))
 
     def test_steps_are_told(self, tmp_path: Path) -> None:
         told: list[tuple[str, int, int]] = []
-        request = Request(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle", ("x86-onnxruntime",))
+        request = quick(write_model_dir(tmp_path / "model"), tmp_path / "a.bundle", "x86-onnxruntime")
         build(request, lambda what, done, total: told.append((what, done, total)))
-        assert [done for _, done, _ in told] == list(range(5))
-        assert {total for _, _, total in told} == {5}
+        assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+        assert {done for _, done, _ in told} == set(range(8))
+        assert {total for _, _, total in told} == {8}
 
 
 WHOLE = density_net().SerializeToString()
@@ -256,7 +293,7 @@ def test_a_damaged_model_converts_or_is_refused_in_one_sentence(
     (folder / "model.onnx").write_bytes(bytes(damaged))
     sentence = ""
     try:
-        build(Request(folder, tmp_path / "a.bundle", ("x86-openvino", "x86-onnxruntime")))
+        build(quick(folder, tmp_path / "a.bundle", "x86-openvino", "x86-onnxruntime"))
     except EdgetallyError as error:
         sentence = str(error)
     assert "\n" not in sentence

@@ -18,6 +18,10 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "converters.cli"]
 
 
+PROCESSORS = ["-t", "x86-openvino", "-t", "x86-onnxruntime", "-t", "arm64-onnxruntime"]
+QUICK = ["-p", "fp32", "-p", "fp16", "--pictures", "8", "--measure", "none"]
+
+
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [*PROGRAM, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
@@ -27,7 +31,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     out = folder / "tiny.bundle"
-    done = run("build", write_model_dir(folder / "model"), "--out", out)
+    done = run("build", write_model_dir(folder / "model"), "--out", out, *PROCESSORS, *QUICK)
     assert done.returncode == 0, done.stderr
     assert "x86-openvino/fp32" in done.stdout
     assert done.stderr == "", "no progress where stderr is no terminal"
@@ -63,7 +67,7 @@ def test_a_changed_bundle_is_refused(bundle: Path) -> None:
 def test_build_as_json_is_quiet_and_replaces_an_older_bundle(tmp_path: Path) -> None:
     model, out = write_model_dir(tmp_path / "model"), tmp_path / "a.bundle"
     for _ in range(2):
-        done = run("build", model, "-t", "x86-onnxruntime", "-o", out, "--json")
+        done = run("build", model, "-t", "x86-onnxruntime", "-o", out, "--json", *QUICK)
         assert (done.returncode, done.stderr) == (0, "")
         assert [artifact["id"] for artifact in json.loads(done.stdout)["artifacts"]] == ["x86-onnxruntime/fp32"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bundle", "model"]
@@ -75,7 +79,10 @@ def test_build_as_json_is_quiet_and_replaces_an_older_bundle(tmp_path: Path) -> 
         (("build", "MODEL", "-o", "OUT", "-t", "x86-opnvino"), "did you mean 'x86-openvino'?"),
         (("build", "nowhere", "-o", "OUT"), "model.toml: expected a TOML file, there is none; check the path"),
         (("build", "MODEL", "-o", "MODEL"), "--out: expected a new path or an existing bundle"),
-        (("build", "MODEL", "-o", "OUT", "--calibration", "nowhere"), "there is no such file"),
+        (("build", "MODEL", "-o", "OUT", "--calibration", "nowhere"), "nowhere does not exist"),
+        (("build", "MODEL", "-o", "OUT", "--evaluation", "nowhere"), "nowhere does not exist"),
+        (("build", "MODEL", "-o", "OUT", "-p", "fp61"), "did you mean 'fp16'?"),
+        (("build", "MODEL", "-o", "OUT", "-t", "x86-onnxruntime", "--allow-fallback", "x86-openvino"), "is not among"),
         (("inspect", "nowhere"), "expected a bundle (a folder with manifest.json), there is none; check the path"),
     ],
 )
@@ -117,7 +124,9 @@ def test_help_gives_examples_and_imports_no_runtime() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_ended_in_the_middle_there_is_no_bundle(number: signal.Signals, code: int, tmp_path: Path) -> None:
     model, out = write_model_dir(tmp_path / "model"), tmp_path / "a.bundle"
-    with subprocess.Popen([*PROGRAM, "build", model, "-o", out], cwd=ROOT, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*PROGRAM, "build", model, "-o", out, *PROCESSORS, *QUICK], cwd=ROOT, stderr=subprocess.PIPE
+    ) as process:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob(".a.bundle.building-*")):  # it has begun to pack
             assert process.poll() is None
@@ -133,5 +142,5 @@ def test_ended_in_the_middle_there_is_no_bundle(number: signal.Signals, code: in
         return
     (abandoned,) = left
     os.utime(abandoned, (0, 0))
-    assert run("build", model, "-o", out, "-t", "x86-onnxruntime").returncode == 0
+    assert run("build", model, "-o", out, "-t", "x86-onnxruntime", *QUICK).returncode == 0
     assert not abandoned.exists(), "the next build cleans up"

@@ -8,7 +8,8 @@ trap 'rm -rf "$work"' EXIT
 .venv/bin/python -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install --quiet --require-hashes -r requirements/agent.txt
 "$work/venv/bin/python" -m pip install --quiet --no-deps "$work"/dist/*.whl
-.venv/bin/python -m converters.cli build models/vehicle-density --out "$work/bundle" >/dev/null
+.venv/bin/python -m converters.cli build models/vehicle-density --out "$work/bundle" \
+  --target x86-openvino --target x86-onnxruntime --precision fp32 --measure none >/dev/null
 cd "$work"
 venv/bin/edgetally-agent --version
 venv/bin/edgetally-agent facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from runtime.model_dir import SPEC_NAME, read_model_dir
 
 DEVICE = "demo"
 CAMERA = "camera"
+_TARGETS = {
+    "x86_64": ("x86-openvino", "x86-onnxruntime"),
+    "aarch64": ("arm64-onnxruntime",),
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,10 @@ def current_bundle(model: Path, work: Path) -> Path:
 
 
 def _convert(model: Path, bundle: Path) -> None:
-    command = [sys.executable, "-m", "converters.cli", "build", str(model), "--out", str(bundle)]
+    # To FP32 and without timing: a first look should not wait for quantisers.
+    targets = [part for name in _TARGETS.get(platform.machine(), ()) for part in ("--target", name)]
+    command = [sys.executable, "-m", "converters.cli", "build", str(model), "--out", str(bundle), *targets]
+    command += ["--precision", "fp32", "--measure", "none"]
     if subprocess.run(command, check=False).returncode:
         raise ArtifactError(f"{model} could not be converted for this box; the reason stands above")
     _mark(model, bundle).write_text(_fingerprint(model))

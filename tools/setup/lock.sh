@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes requirements/*.txt: versions and hashes for every supported Python, no download addresses.
+# Writes requirements/*.txt and the locks of the isolated toolchains: versions and hashes, no download addresses.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 uv=${UV:-uv}
@@ -11,6 +11,19 @@ lock() {
 }
 lock dev --extra dev
 constraints=(-c requirements/dev.txt)
-lock demo --extra convert --extra demo --extra openvino --extra onnxruntime "${constraints[@]}"
+lock demo --extra demo --extra openvino --extra onnxruntime "${constraints[@]}"
+lock convert --extra convert --extra openvino --extra onnxruntime --extra tflite "${constraints[@]}"
 lock agent --extra openvino --extra onnxruntime "${constraints[@]}"
 lock agent-test --extra test "${constraints[@]}"
+
+# Environments of one Python each, whose pins conflict with all of the above.
+lock_alone() {
+  local python=$1 from=$2 to=$3
+  shift 3
+  "$uv" pip compile "$from" "$@" --universal --python-version "$python" --generate-hashes --no-header \
+    --no-emit-index-url --no-emit-find-links --no-annotate --quiet -o "$to"
+}
+lock_alone 3.11 pyproject.toml requirements/tflite-runtime.txt --extra tflite-runtime --extra test
+toolchains=converters/toolchains/locks
+lock_alone 3.12 "$toolchains/onnx2tf.in" "$toolchains/onnx2tf.txt"
+lock_alone 3.11 "$toolchains/ai-edge-quantizer.in" "$toolchains/ai-edge-quantizer.txt"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from agent.choose import Candidate, candidates, choose
 from contracts.config import RuntimeConfig
-from contracts.errors import BundleError, GoldenError, NoArtifactFitsError
+from contracts.errors import BundleError, DeviceError, GoldenError, NoArtifactFitsError
 from contracts.manifest import Manifest
 from runtime.backends.base import Lane
 from runtime.bundle import open_bundle
@@ -69,7 +69,7 @@ def test_one_that_fails_its_proof_is_refused_with_what_it_said(manifest: Callabl
 
     choice = choose(manifest(first={}, second={}), FACTS, ANY, prove)
     assert choice.candidate.artifact.id == "second/fp32"
-    assert choice.refused == {"first/fp32": "off by 0.5"}
+    assert choice.refused == {"first/fp32": "in f32: off by 0.5"}
 
 
 def test_none_that_fits_is_an_error_with_every_reason(manifest: Callable[..., Manifest]) -> None:
@@ -97,6 +97,75 @@ def test_an_execution_precision_that_was_not_proven_is_refused(manifest: Callabl
 def test_without_a_wish_the_most_exact_execution_precision_is_taken(manifest: Callable[..., Manifest]) -> None:
     fitting, _ = candidates(manifest(both={"execution_precisions": ["f32", "bf16"]}), FACTS, ANY)
     assert fitting[0].execution_precision == "f32"
+
+
+def verdict(name: str) -> dict[str, Any]:
+    interval = {"estimate": 0.0, "low": 0.0, "high": 0.0}
+    figures = dict.fromkeys(("reference_bias", "bias", "reference_mae", "mae"), 0.0)
+    return figures | {
+        "truth": "labels",
+        "n": 8,
+        "mean_true": 5.0,
+        "bias_change": interval,
+        "error_rise": interval,
+        "max_loss": 0.01,
+        "verdict": name,
+    }
+
+
+def pairs(fitting: list[Candidate]) -> list[tuple[str, str]]:
+    return [(candidate.artifact.id, candidate.execution_precision) for candidate in fitting]
+
+
+class TestPairs:
+    """An artifact may be run with several execution precisions, each of which was proven on its own."""
+
+    BOTH: ClassVar[dict[str, Any]] = {"execution_precisions": ["bf16", "f32"]}
+
+    def test_they_come_in_the_manifest_s_order(self, manifest: Callable[..., Manifest]) -> None:
+        fitting, refused = candidates(manifest(one=self.BOTH, two={}), FACTS, ANY)
+        assert pairs(fitting) == [("one/fp32", "bf16"), ("one/fp32", "f32"), ("two/fp32", "f32")]
+        assert refused == {}
+
+    def test_undecided_ones_come_after_all_that_are_within_their_budget_for_sure(
+        self, manifest: Callable[..., Manifest]
+    ) -> None:
+        doubtful = self.BOTH | {"accuracy": {"bf16": verdict("undecided"), "f32": verdict("passed")}}
+        certain = {"accuracy": {"f32": verdict("passed")}}
+        fitting, _ = candidates(manifest(one=doubtful, two=certain, three={}), FACTS, ANY)
+        assert pairs(fitting) == [
+            ("one/fp32", "f32"),
+            ("two/fp32", "f32"),
+            ("three/fp32", "f32"),
+            ("one/fp32", "bf16"),
+        ]
+
+    def test_the_next_precision_of_the_same_artifact_is_tried_and_the_first_s_reason_stays(
+        self, manifest: Callable[..., Manifest]
+    ) -> None:
+        tried: list[str] = []
+
+        def prove(candidate: Candidate) -> list[Lane]:
+            tried.append(candidate.execution_precision)
+            if candidate.execution_precision == "bf16":
+                raise DeviceError("this processor lacks it")
+            return [ConstantLane(1)]
+
+        choice = choose(manifest(one=self.BOTH, two={}), FACTS, ANY, prove)
+        assert tried == ["bf16", "f32"]
+        assert choice.candidate.execution_precision == "f32"
+        assert choice.refused == {
+            "one/fp32 in bf16": "this processor lacks it",
+            "two/fp32": "one/fp32 comes before it",
+        }
+
+    def test_where_all_fail_every_reason_is_told(self, manifest: Callable[..., Manifest]) -> None:
+        def prove(candidate: Candidate) -> list[Lane]:
+            raise GoldenError(f"no {candidate.execution_precision}")
+
+        with pytest.raises(NoArtifactFitsError) as caught:
+            choose(manifest(one=self.BOTH), FACTS, ANY, prove)
+        assert caught.value.refusals == {"one/fp32": "in bf16: no bf16; in f32: no f32"}
 
 
 def test_the_null_backend_never_counts(manifest: Callable[..., Manifest]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from agent.facts import device_facts
 
 
@@ -28,3 +30,23 @@ def test_what_cannot_be_read_is_absent_not_zero(tmp_path: Path) -> None:
     assert not {"memory_mb", "cpu.isa", "board", "os.name"} & facts.keys()
     assert facts["cpu.count"] == len(os.sched_getaffinity(0))
     assert all(value not in (None, "", 0) for value in facts.values())
+
+
+@pytest.mark.parametrize(
+    ("installed", "tflite", "litert"),
+    [
+        ({"ai-edge-litert": "2.3.0", "tflite-runtime": "2.14.0"}, "2.3.0", "2.3.0"),
+        ({"tflite-runtime": "2.14.0"}, "2.14.0", None),
+        ({}, None, None),
+    ],
+)
+def test_tflite_is_of_the_package_that_the_backend_takes(
+    installed: dict[str, str],
+    tflite: str | None,
+    litert: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.facts._version", installed.get)
+    facts = device_facts(tmp_path)
+    assert (facts.get("runtime.tflite"), facts.get("runtime.litert")) == (tflite, litert)

@@ -32,6 +32,13 @@ FACTS: Facts = {"arch": "x86_64", "runtime.tensorrt": "8.5.2", "gpu.sm": 72, "cp
         ),
         ({"fact": "cpu.isa", "has": "avx2"}, None),
         ({"fact": "cpu.isa", "has": "amx_bf16"}, "needs cpu.isa amx_bf16, this device has avx2, avx512_vnni"),
+        ({"fact": "cpu.isa", "has_any": ["avx_vnni", "avx512_vnni"]}, None),
+        (
+            {"fact": "cpu.isa", "has_any": ["avx_vnni", "amx_int8"]},
+            "needs cpu.isa one of avx_vnni, amx_int8, this device has avx2, avx512_vnni",
+        ),
+        ({"fact": "npu.isa", "has_any": ["a"]}, "needs npu.isa one of a, this device has no npu.isa"),
+        ({"fact": "arch", "has_any": ["x86_64"]}, None),
         (
             {"fact": "arch", "any_of": ["aarch64", "armv7l"]},
             "needs arch one of aarch64, armv7l, this device has x86_64",
@@ -57,6 +64,22 @@ def test_versions_compare_by_number_not_by_letter() -> None:
     assert version_key("10.13.1") > version_key("10.3")
     assert version_key("10.3.0") == version_key("10.3")
     assert version_key("2026.4.1-22982-e213a1") == version_key("2026.4.1")
+
+
+names = st.lists(st.sampled_from("abcdef"), max_size=6)
+
+
+@given(names, names)
+def test_a_list_has_any_exactly_where_it_shares_one(wanted: list[str], held: list[str]) -> None:
+    requirement = Requirement(fact="cpu.isa", has_any=tuple(wanted))
+    assert (requirement.refusal({"cpu.isa": tuple(held)}) is None) is bool(set(wanted) & set(held))
+
+
+@given(names.filter(bool), names)
+def test_a_list_that_has_each_has_any(wanted: list[str], held: list[str]) -> None:
+    facts: Facts = {"cpu.isa": tuple(held)}
+    each = all(Requirement(fact="cpu.isa", has=name).refusal(facts) is None for name in wanted)
+    assert not each or Requirement(fact="cpu.isa", has_any=tuple(wanted)).refusal(facts) is None
 
 
 @given(st.lists(st.integers(0, 999), min_size=1, max_size=4), st.lists(st.integers(0, 999), min_size=1, max_size=4))

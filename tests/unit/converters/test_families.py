@@ -16,7 +16,7 @@ from contracts.model_spec import ModelSpec
 from converters.artifacts import required
 from converters.families import onnxruntime as onnx_family
 from converters.families import openvino as openvino_family
-from converters.families.base import Job
+from converters.families.base import Job, Recipe
 from converters.fold import fold
 from converters.ir import check_ir, element_precision, read_ir, run_ir
 from converters.reference import prepared
@@ -43,7 +43,7 @@ def onnx_job(folder: Path, model: onnx.ModelProto | None = None) -> Job:
     spec = model_spec()
     path = folder / "folded.onnx"
     onnx.save(fold(model or density_net(), spec.input), path)
-    return Job(spec, folder / "model.onnx", path, {"model": "tiny 1.0.0"})
+    return Job(spec, folder / "model.onnx", path, {"model": "tiny 1.0.0"}, folder)
 
 
 def ir_job(folder: Path, model: onnx.ModelProto, *, half: bool = False, **changes: Any) -> Job:
@@ -51,7 +51,7 @@ def ir_job(folder: Path, model: onnx.ModelProto, *, half: bool = False, **change
     source = folder / "model.xml"
     onnx.save(model, folder / "float.onnx")
     ov.save_model(ov.Core().read_model(folder / "float.onnx"), source, compress_to_fp16=half)
-    return Job(model_spec(**changes), source, None, {})
+    return Job(model_spec(**changes), source, None, {}, folder)
 
 
 @pytest.mark.parametrize(("family", "precision"), [("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "fp16")])
@@ -60,14 +60,14 @@ def test_the_same_model_gives_the_same_bytes(family: str, precision: str, tmp_pa
     written = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        emitted = open_family(family).emit(job, precision, tmp_path / name)
+        emitted = open_family(family).emit(job, Recipe(precision), tmp_path / name)
         written.append({file.name: file.read_bytes() for file in emitted.entry.parent.iterdir()})
     assert written[0] == written[1]
 
 
 @pytest.mark.parametrize("family", ["onnxruntime", "openvino"])
 def test_inputs_and_outputs_are_described(family: str, tmp_path: Path) -> None:
-    emitted = open_family(family).emit(onnx_job(tmp_path), "fp32", tmp_path)
+    emitted = open_family(family).emit(onnx_job(tmp_path), Recipe("fp32"), tmp_path)
     (frame,), (density,) = emitted.inputs, emitted.outputs
     assert (frame.name, frame.dtype, frame.shape) == ("image", "uint8", (1, SIDE, SIDE, 3))
     assert (density.name, density.dtype, density.shape) == ("density", "float32", (1, 1, SIDE // 4, SIDE // 4))
@@ -77,7 +77,7 @@ def test_half_the_weights_bytes_stay_in_fp16(tmp_path: Path) -> None:
     sizes = {}
     for precision in ("fp32", "fp16"):
         (tmp_path / precision).mkdir()
-        emitted = openvino_family.emit(onnx_job(tmp_path), precision, tmp_path / precision)
+        emitted = openvino_family.emit(onnx_job(tmp_path), Recipe(precision), tmp_path / precision)
         assert emitted.rounded is (precision == "fp16")
         assert element_precision(read_ir(emitted.entry)) == precision
         sizes[precision] = emitted.entry.with_suffix(".bin").stat().st_size
@@ -85,7 +85,7 @@ def test_half_the_weights_bytes_stay_in_fp16(tmp_path: Path) -> None:
 
 
 def test_the_origin_is_written_into_the_ir(tmp_path: Path) -> None:
-    emitted = openvino_family.emit(onnx_job(tmp_path), "fp32", tmp_path)
+    emitted = openvino_family.emit(onnx_job(tmp_path), Recipe("fp32"), tmp_path)
     assert read_ir(emitted.entry).get_rt_info(["edgetally", "model"]).astype(str) == "tiny 1.0.0"
 
 
@@ -93,13 +93,15 @@ def test_the_origin_is_written_into_the_ir(tmp_path: Path) -> None:
 def test_an_onnx_file_asks_for_the_runtime_that_reads_it(
     opset: int, ir_version: int, floor: str, tmp_path: Path
 ) -> None:
-    emitted = onnx_family.emit(onnx_job(tmp_path, density_net(opset=opset, ir_version=ir_version)), "fp32", tmp_path)
+    emitted = onnx_family.emit(
+        onnx_job(tmp_path, density_net(opset=opset, ir_version=ir_version)), Recipe("fp32"), tmp_path
+    )
     (requirement,) = required((), emitted.floors)
     assert requirement == Requirement(fact="runtime.onnxruntime", at_least=floor)
 
 
 def test_an_ir_asks_for_the_openvino_that_reads_its_operators(tmp_path: Path) -> None:
-    emitted = openvino_family.emit(onnx_job(tmp_path), "fp32", tmp_path)
+    emitted = openvino_family.emit(onnx_job(tmp_path), Recipe("fp32"), tmp_path)
     assert emitted.floors == (Requirement(fact="runtime.openvino", at_least="2022.3"),)
 
 
@@ -126,7 +128,7 @@ class TestIr:
         spec = model_spec(**changes).input
         job = ir_job(tmp_path, identity_net(spec), **changes)
         (tmp_path / "out").mkdir()
-        emitted = openvino_family.emit(job, "fp32", tmp_path / "out")
+        emitted = openvino_family.emit(job, Recipe("fp32"), tmp_path / "out")
         outputs = open_lane("openvino", emitted.entry).infer({"image": FRAME})
         np.testing.assert_allclose(outputs["same"], prepared(FRAME, spec), rtol=1e-5, atol=1e-4)
 
@@ -137,7 +139,7 @@ class TestIr:
         job = ir_job(tmp_path, density_net(), half=half)
         assert openvino_family.precisions(job, ("fp32", "fp16")) == (precision,)
         (tmp_path / "out").mkdir()
-        emitted = openvino_family.emit(job, precision, tmp_path / "out")
+        emitted = openvino_family.emit(job, Recipe(precision), tmp_path / "out")
         assert emitted.rounded is False
         assert element_precision(read_ir(emitted.entry)) == precision
 

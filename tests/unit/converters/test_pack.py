@@ -115,7 +115,7 @@ def test_what_a_killed_build_left_is_removed_but_not_what_another_build_holds(tm
     long_ago = time.time() - 3600
     for folder in (abandoned, held):
         os.utime(folder, (long_ago, long_ago))
-    with pack._locked(held), new_bundle(out) as folder:
+    with pack.locked(held), new_bundle(out) as folder:
         fill(folder, "one")
     assert not abandoned.exists()
     assert held.exists()

@@ -9,33 +9,21 @@ import pytest
 
 from contracts.manifest import OutputParity
 from converters.golden import sample_indices
-from converters.parity import compare, run_lane, tolerance_of, worst_errors
+from converters.parity import EXACT_TOLERANCE, compare, decoded_parity, tolerance_of, worst_errors
 from runtime.results import Tensors
 
 
-class Scaled:
-    """A lane that gives the mean of its frame times a factor, always in the same memory."""
-
-    def __init__(self, factor: float) -> None:
-        self._factor = factor
-        self._memory = np.zeros(1, np.float32)
-
-    def infer(self, tensors: Tensors) -> Tensors:
-        self._memory[0] = tensors["image"].mean() * self._factor
-        return {"mean": self._memory}
-
-    def close(self) -> None:
-        pass
+def scaled(factor: float) -> list[Tensors]:
+    """What a network gives that multiplies the mean of its frame."""
+    return [{"mean": np.array([level * factor], np.float32)} for level in (10, 200, 50)]
 
 
-FRAMES = [np.full((1, 2, 2, 3), level, np.uint8) for level in (10, 200, 50)]
-REFERENCE: list[Tensors] = [{"mean": frame.mean(keepdims=True).reshape(1).astype(np.float32)} for frame in FRAMES]
-
-
-@pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (1.0005, True), (1.002, False), (math.nan, False)])
-def test_a_lane_is_measured_on_every_frame(factor: float, passed: bool) -> None:
-    results = run_lane(Scaled(factor), "image", FRAMES)
-    parity = compare(results, REFERENCE, execution_precision="f32", tolerance=1e-3)
+@pytest.mark.parametrize(
+    ("factor", "tolerance", "passed"),
+    [(1.0, 1e-3, True), (1.0005, 1e-3, True), (1.002, 1e-3, False), (math.nan, 1e-3, False), (1.5, None, True)],
+)
+def test_all_frames_count(factor: float, tolerance: float | None, passed: bool) -> None:
+    parity = compare(scaled(factor), scaled(1.0), execution_precision="f32", tolerance=tolerance)
     assert parity.passed is passed
     assert (parity.frames, parity.execution_precision) == (3, "f32")
 
@@ -60,8 +48,35 @@ def test_missing_misshapen_and_unfinite_outputs_never_pass(wrong: Tensors) -> No
     assert not OutputParity(output="a", max_error=errors["a"], tolerance=1e9).passed
 
 
-def test_only_what_rounds_may_be_off_further() -> None:
-    assert tolerance_of("f32", rounded=False) < tolerance_of("f32", rounded=True) < tolerance_of("bf16", rounded=False)
+@pytest.mark.parametrize(
+    ("precision", "execution_precision", "rounded", "exact"),
+    [
+        ("fp32", "f32", False, True),
+        ("fp16", "f32", False, True),
+        ("fp16", "f32", True, False),
+        ("fp32", "bf16", False, False),
+        ("fp32", "native", False, False),
+        ("int8", "f32", True, False),
+        ("int8", "f32", False, False),
+    ],
+)
+def test_what_rounds_is_held_to_its_counts_and_all_else_to_the_reference_s_numbers(
+    precision: str, execution_precision: str, rounded: bool, exact: bool
+) -> None:
+    tolerance = tolerance_of(precision, execution_precision, rounded=rounded)
+    assert tolerance == (EXACT_TOLERANCE if exact else None)
+
+
+@pytest.mark.parametrize(
+    ("errors", "tolerance"),
+    [([0.0, 0.9, 0.0], 0.05), ([0.1, 0.9, 0.2], 0.45), ([9.0, 0.9, 9.0], 0.9)],
+)
+def test_a_device_may_be_off_by_a_multiple_of_what_the_samples_showed_here_within_limits(
+    errors: list[float], tolerance: float
+) -> None:
+    decoded = decoded_parity(errors, golden=[0, 2])
+    assert decoded.max_error == max(errors)
+    assert decoded.tolerance == pytest.approx(tolerance)
 
 
 def test_golden_samples_are_the_frames_that_show_most() -> None:

@@ -57,7 +57,7 @@ def test_every_changed_character_of_the_manifest_is_noticed(tmp_path: Path) -> N
 
 def test_a_bundle_of_a_newer_schema_asks_for_an_update(tmp_path: Path) -> None:
     path = make_bundle(tmp_path / "b", schema_version=99)
-    with pytest.raises(BundleError, match="schema is 99, this edgetally reads up to 1"):
+    with pytest.raises(BundleError, match="schema is 99, this edgetally reads up to 2"):
         open_bundle(path)
 
 

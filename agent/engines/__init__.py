@@ -1,0 +1,1 @@
+"""TensorRT engines built on this box: kept by what they fit, and made in the background."""

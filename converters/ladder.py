@@ -1,0 +1,230 @@
+"""The precision ladder: for each precision the cheapest recipe whose artifact stays within the budget.
+
+For INT8 the ways of finding ranges are tried in turn; where all fail, layers are ranked once by how much quantising
+each of them alone harms the result, and the worst are kept out, more of them each round.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contracts.errors import ArtifactError, DeviceError, RuntimeMissingError, StorageError
+from contracts.manifest import Artifact
+from contracts.measurement import Accuracy
+from converters.artifacts import checking_lanes, describe
+from converters.fallback import check_executed
+from converters.families.base import Emitted, Family, Job, Recipe
+from converters.material import Material
+from converters.parity import tolerance_of
+from converters.report.rows import Row, Status
+from converters.trial import Trial, try_lanes
+from targets.load import Target
+
+QUANTISED = frozenset({"int8", "int8-a16"})  # precisions whose layers may be kept out
+_KEPT_OUT = (0.05, 0.15, 0.3)  # of all layers, a round each: the worst few usually carry most of the loss
+
+Tell = Callable[[str], None]
+"""Told what is being tried."""
+
+Rank = Callable[[], Sequence[str]]
+"""The model's layers, the one that quantising harms most first; slow, so asked for once and only if needed."""
+
+
+@dataclass
+class Made:
+    """What became of a target: its artifacts, a row for everything that was tried, and warnings."""
+
+    artifacts: list[Artifact] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, other: Made) -> None:
+        """Take in what another precision or target gave."""
+        self.artifacts += other.artifacts
+        self.rows += other.rows
+        self.warnings += other.warnings
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Makes the artifacts of one target.
+
+    Args:
+        target: which.
+        family: of the target.
+        job: what is converted.
+        material: what each artifact is tried on.
+        root: where ``artifacts/<target>/<precision>`` grows.
+        rank: the layers, worst first.
+        rounds: how often layers are kept out at most, up to 3.
+        allow_fallback: whether layers may run elsewhere.
+        tell: told what is tried.
+    """
+
+    target: Target
+    family: Family
+    job: Job
+    material: Material
+    root: Path
+    rank: Rank
+    rounds: int = 3
+    allow_fallback: bool = False
+    tell: Tell = lambda _: None
+
+    def climb(self, precision: str) -> Made:
+        """The artifact of one precision, or rows that say why there is none.
+
+        Raises:
+            StorageError: the disk is full or not writable.
+        """
+        made = Made()
+        for recipe in self._recipes(precision, made):
+            self.tell(f"{self.target.name} {_name(recipe)}")
+            folder = self.root / "artifacts" / self.target.name / precision
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            attempt = self._attempt(recipe, folder)
+            if attempt.artifacts:
+                made.add(attempt)
+                return made
+            shutil.rmtree(folder)
+            made.add(attempt)
+            if not any(row.status == "left out" for row in attempt.rows):
+                return made  # it could not be made or run: another way of finding ranges does not mend that
+        return made
+
+    def _recipes(self, precision: str, made: Made) -> Iterator[Recipe]:
+        """What to try in turn; where the layers cannot be ranked, ``made`` says so."""
+        methods = self.family.methods(self.job, precision)
+        yield from (Recipe(precision, method) for method in methods)
+        if precision not in QUANTISED or not self.rounds:
+            return
+        try:
+            worst = self.rank()
+        except ArtifactError as error:
+            made.rows.append(self._row(Recipe(precision, methods[-1]), "failed", reason=f"no layer kept out: {error}"))
+            return
+        count = 0
+        for share in _KEPT_OUT[: self.rounds]:
+            count = max(count + 1, round(len(worst) * share))  # a round keeps more out than the one before
+            if count < len(worst):
+                yield Recipe(precision, _least_lossy(made.rows, methods), tuple(worst[:count]))
+
+    def _attempt(self, recipe: Recipe, folder: Path) -> Made:
+        try:
+            emitted = self.family.emit(self.job, recipe, folder)
+        except StorageError:
+            raise
+        except DeviceError as error:
+            return Made(rows=[self._row(recipe, "not run", reason=str(error))])
+        except ArtifactError as error:
+            return Made(rows=[self._row(recipe, "failed", reason=str(error))])
+        tried = [self._try(recipe, emitted, precision) for precision in self.target.execution_precisions]
+        rows = [row for row, _ in tried]
+        trials = [trial for row, trial in tried if trial is not None and row.status == "kept"]
+        untried = [row.execution_precision for row in rows if row.status == "kept" and row.accuracy is None]
+        made = Made(rows=rows, warnings=list(emitted.warnings))
+        if trials or untried:
+            described = describe(self.root, self.target, recipe, emitted, trials)
+            names = [trial.execution_precision for trial in trials] + [name for name in untried if name]
+            artifact = described.model_copy(update={"execution_precisions": tuple(names)})
+            made.artifacts.append(artifact)
+            made.rows = [_in_bundle(row, artifact) for row in rows]
+        return made
+
+    def _try(self, recipe: Recipe, emitted: Emitted, execution_precision: str) -> tuple[Row, Trial | None]:
+        """Run the artifact on this host; ``kept`` without a trial means that nothing here can run it so."""
+        if self.target.checking_backend is None:
+            return self._row(recipe, "kept", execution_precision, "nothing on this host runs it"), None
+        try:
+            trial = self._run(recipe, emitted, execution_precision)
+        except RuntimeMissingError as error:
+            return self._row(recipe, "not run", execution_precision, str(error)), None
+        except DeviceError as error:
+            # What only stands in for the device need not have its precisions: there the golden self-test decides.
+            status: Status = "kept" if self.target.checked_with else "not run"
+            return self._row(recipe, status, execution_precision, f"not tried here: {error}"), None
+        except ArtifactError as error:
+            return self._row(recipe, "failed", execution_precision, str(error)), None
+        problem = _problem(trial, self.material)
+        worst = max((output.max_error for output in trial.parity.outputs), default=None)
+        row = self._row(recipe, "kept", execution_precision, _hint(trial.accuracy))
+        if problem:
+            status = (
+                "failed" if tolerance_of(recipe.precision, execution_precision, rounded=emitted.rounded) else "left out"
+            )
+            row = self._row(recipe, status, execution_precision, problem)
+        return row.model_copy(update={"accuracy": trial.accuracy, "max_error": worst}), trial
+
+    def _run(self, recipe: Recipe, emitted: Emitted, execution_precision: str) -> Trial:
+        if not self.allow_fallback:
+            executed = self.family.executed(emitted, execution_precision)
+            check_executed(f"{self.target.name}/{recipe.precision}", recipe.precision, executed)
+        tolerance = tolerance_of(recipe.precision, execution_precision, rounded=emitted.rounded)
+        with checking_lanes(self.target, emitted, execution_precision) as lanes:
+            return try_lanes(lanes, self.material, execution_precision, tolerance)
+
+    def _row(self, recipe: Recipe, status: Status, execution_precision: str | None = None, reason: str = "") -> Row:
+        return Row(
+            target=self.target.name,
+            precision=recipe.precision,
+            execution_precision=execution_precision,
+            status=status,
+            reason=reason,
+            method=recipe.method,
+            kept_out=recipe.kept_out,
+        )
+
+
+def _least_lossy(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """The way of finding ranges that came nearest to the budget when nothing was kept out."""
+    losses = {row.method: row.accuracy.loss for row in rows if row.accuracy and not row.kept_out}
+    return min(methods, key=lambda method: losses.get(method, math.inf))
+
+
+def _name(recipe: Recipe) -> str:
+    kept = f", {len(recipe.kept_out)} layers kept out" if recipe.kept_out else ""
+    return " ".join(part for part in (recipe.precision, recipe.method) if part) + kept
+
+
+def _in_bundle(row: Row, artifact: Artifact) -> Row:
+    changes: dict[str, object] = {"bytes": artifact.size, "evidence_device": artifact.evidence_device}
+    if row.status == "kept":
+        changes |= {"artifact": artifact.id, "evidence": artifact.evidence if row.accuracy else "built"}
+    return row.model_copy(update=changes)
+
+
+def _problem(trial: Trial, material: Material) -> str | None:
+    """Why the artifact may not be run so, or None."""
+    worst = max(trial.parity.outputs, key=lambda output: output.max_error)
+    if not trial.parity.passed:
+        return (
+            f"run in {trial.execution_precision}, output {worst.output!r} is off by {worst.max_error:.2g} of its range "
+            f"on {len(material.frames)} frames, at most {worst.tolerance:.2g} is allowed"
+        )
+    decoded = trial.parity.decoded
+    if decoded and not decoded.passed:
+        return (
+            f"run in {trial.execution_precision}, its results are off by {decoded.golden_error:.2g} of what FP32 finds "
+            f"on the golden samples, at most {decoded.tolerance:.2g} is allowed"
+        )
+    accuracy = trial.accuracy
+    if accuracy.verdict != "failed":
+        return None
+    return (
+        f"it loses {accuracy.loss:.2%} of the mean count on {accuracy.n} pictures (bias "
+        f"{accuracy.bias_change.estimate:+.2%}, error {accuracy.error_rise.estimate:+.2%}), "
+        f"the budget is {accuracy.max_loss:.2%}"
+    )
+
+
+def _hint(accuracy: Accuracy) -> str:
+    if accuracy.verdict != "undecided":
+        return ""
+    if accuracy.needed is None:
+        return "FP32 finds next to nothing on the evaluation pictures, so that no loss shows: give pictures of its kind"
+    return f"too few pictures to be sure: {accuracy.n} were given, about {accuracy.needed} would decide"

@@ -1,0 +1,129 @@
+"""What every artifact is tried on: pictures to compare, to judge and to tune on, and what FP32 makes of them.
+
+It is handed to other processes, so it holds arrays and paths only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from contracts.model_spec import ModelSpec
+from converters.gate import Counts, Truth
+from converters.pictures.dataset import Dataset
+from converters.pictures.item import spread
+from converters.source import Model
+from runtime.decoders.table import open_decoder
+from runtime.metrics import count_of
+from runtime.results import Tensors
+
+PARITY_FRAMES = 16
+TUNING_PICTURES = 64  # their raw outputs are held in memory while a threshold is looked for
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an artifact is tried on, and what the FP32 reference gave for it.
+
+    Args:
+        spec: the model.
+        input_name: of its one input.
+        evaluation: pictures to judge on; the parity frames are some of them.
+        judged: indices of those that are judged on.
+        truth: true and FP32 counts of these.
+        frames: indices of the parity frames.
+        reference: the reference's outputs for the parity frames.
+        calibration: pictures to calibrate and tune on.
+        tuning: indices of those to tune on.
+        tuning_counts: what FP32 counts on these.
+    """
+
+    spec: ModelSpec
+    input_name: str
+    evaluation: Dataset
+    judged: tuple[int, ...]
+    truth: Truth
+    frames: tuple[int, ...]
+    reference: list[Tensors]
+    calibration: Dataset
+    tuning: tuple[int, ...]
+    tuning_counts: Counts
+
+    def limited(self, pictures: int | None) -> Material:
+        """The same with fewer pictures in every role, for what takes seconds a picture; itself where None.
+
+        Raises:
+            DocumentError: nothing is on those that are left to judge on.
+        """
+        if pictures is None:
+            return self
+        judged, frames, tuning = (spread(len(part), pictures) for part in (self.judged, self.frames, self.tuning))
+        return replace(
+            self,
+            judged=tuple(self.judged[index] for index in judged),
+            truth=Truth(self.truth.kind, self.truth.true[judged], self.truth.reference[judged]),
+            frames=tuple(self.frames[index] for index in frames),
+            reference=[self.reference[index] for index in frames],
+            tuning=tuple(self.tuning[index] for index in tuning),
+            tuning_counts=self.tuning_counts[tuning],
+        )
+
+
+def class_ids(spec: ModelSpec) -> frozenset[int] | None:
+    """Which classes the budget counts; None for all."""
+    return frozenset(spec.labels.index(label) for label in spec.budget.labels) or None
+
+
+def counts_of(spec: ModelSpec, outputs: Iterable[Tensors], dataset: Dataset, indices: Sequence[int]) -> Counts:
+    """What a model counts on pictures of a dataset.
+
+    Args:
+        spec: decides the decoder.
+        outputs: the network's, one mapping for each of ``indices``.
+        dataset: where the pictures lie in the input.
+        indices: which pictures.
+    """
+    decoder, classes = open_decoder(spec), class_ids(spec)
+    placements = (dataset.placements[index] for index in indices)
+    pairs = zip(outputs, placements, strict=True)
+    return np.array([count_of(decoder.decode(output, where), classes) for output, where in pairs], np.float64)
+
+
+def make_material(model: Model, calibration: Dataset, evaluation: Dataset) -> Material:
+    """Run the FP32 reference over the pictures.
+
+    Args:
+        model: what was read.
+        calibration: pictures to calibrate and tune on.
+        evaluation: pictures to judge on.
+
+    Raises:
+        ModelFileError: the reference does not run, or gives no finite numbers.
+        DocumentError: nothing is on the pictures that could be counted.
+    """
+    judged = tuple(range(len(evaluation)))
+    frames = tuple(spread(len(evaluation), PARITY_FRAMES))
+    tuning = tuple(spread(len(calibration), TUNING_PICTURES))
+    counts = _reference_counts(model, evaluation, judged)
+    truth = Truth("reference", counts, counts)
+    if evaluation.counts is not None:
+        truth = Truth("labels", evaluation.counts, counts)
+    return Material(
+        spec=model.directory.spec,
+        input_name=model.input_name,
+        evaluation=evaluation,
+        judged=judged,
+        truth=truth,
+        frames=frames,
+        reference=list(model.run(evaluation.tensors()[index] for index in frames)),
+        calibration=calibration,
+        tuning=tuning,
+        tuning_counts=_reference_counts(model, calibration, tuning),
+    )
+
+
+def _reference_counts(model: Model, dataset: Dataset, indices: Sequence[int]) -> Counts:
+    tensors = dataset.tensors()
+    return counts_of(model.directory.spec, model.run(tensors[index] for index in indices), dataset, indices)

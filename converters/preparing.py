@@ -1,0 +1,83 @@
+"""What a build does once, whatever the targets: pictures in, FP32 run over them, the graph simplified and folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from converters.families.base import Job
+from converters.material import Material, make_material
+from converters.pictures.choose import Limits, check_disjoint, choose_pictures
+from converters.pictures.dataset import calibration_warnings, write_dataset
+from converters.request import Request
+from converters.source import Model, source_digest, write_folded
+from targets.load import Target
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What all targets are made from.
+
+    Args:
+        model: what was read.
+        material: what each artifact is tried on.
+        folded: the model with the preparation folded in; None where the source is not ONNX.
+        scratch: a folder that goes with the build.
+        warnings: what a person should know.
+    """
+
+    model: Model
+    material: Material
+    folded: Path | None
+    scratch: Path
+    warnings: tuple[str, ...]
+
+    def job(self, target: Target) -> Job:
+        """What a target's family is given; all targets of a family share its scratch folder."""
+        spec = self.model.directory.spec
+        scratch = self.scratch / target.family
+        scratch.mkdir(exist_ok=True)
+        origin = {
+            "model": f"{spec.name} {spec.version}",
+            "source_sha256": source_digest(self.model.directory.model_file),
+        }
+        return Job(
+            spec=spec,
+            source=self.model.directory.model_file,
+            folded=self.folded,
+            origin=origin,
+            scratch=scratch,
+            calibration=self.material.calibration.file,
+            options=target.options,
+        )
+
+
+def prepare(request: Request, model: Model, scratch: Path, begin: Callable[[str], None]) -> Prepared:
+    """Take the pictures, run FP32 over them, simplify and fold.
+
+    Args:
+        request: what is asked for.
+        model: what was read.
+        scratch: an empty folder.
+        begin: told what begins.
+
+    Raises:
+        DocumentError: the pictures cannot be used.
+        ModelFileError: the model does not run, or its outputs have no fixed size.
+        OSError: something cannot be written.
+    """
+    spec = model.directory.spec
+    begin("reading pictures")
+    limits = Limits(request.pictures, request.pictures)
+    ours, theirs = choose_pictures(spec.input, request.calibration, request.evaluation, limits)
+    check_disjoint(ours.items, theirs.items)
+    calibration = write_dataset(spec.input, ours, scratch / "calibration.npy", "--calibration")
+    evaluation = write_dataset(spec.input, theirs, scratch / "evaluation.npy", "--evaluation")
+    begin("running the FP32 reference")
+    material = make_material(model, calibration, evaluation)
+    begin("simplifying the graph")
+    frames = evaluation.tensors()[list(material.frames)]
+    folded, warnings = write_folded(model, frames, material.reference, scratch)
+    said = (*calibration.warnings, *evaluation.warnings, *calibration_warnings(calibration), *warnings)
+    return Prepared(model, material, folded, scratch, said)
