@@ -6,7 +6,6 @@ Heavy packages are imported by the command that needs them, so that help and she
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ import typer
 from contracts.errors import ArtifactError
 from contracts.version import VERSION
 from converters.bench_cli import bench
+from converters.interrupts import Interrupts
 from converters.toolchains.cli import app as tools
 from runtime.console import run_program
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table, and no progress.")]
 AUTO = "auto"
+interrupts = Interrupts()
 
 
 def _target_names() -> list[str]:
@@ -122,7 +123,7 @@ def build(
         allow_fallback=tuple(allow_fallback or ()),
     )
     with progress_bar(quiet=as_json) as progress:
-        bundle = build_bundle(request, progress)
+        bundle = build_bundle(request, interrupts.watched(progress))
     report = read_report(bundle)
     if as_json:
         _print_json(bundle_summary(bundle) | {"rows": [row.model_dump(mode="json") for row in report.rows]})
@@ -178,15 +179,9 @@ def _print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
-def _end_on_sigterm(number: int, frame: object) -> None:
-    """Leave as Ctrl-C does, so that what was begun is removed."""
-    del frame
-    sys.exit(128 + number)
-
-
 def main() -> None:
     """Entry point: 0 when all went well, 2 with one sentence on stderr, 130 for Ctrl-C."""
-    signal.signal(signal.SIGTERM, _end_on_sigterm)
+    interrupts.install()
     sys.exit(run_program(app))
 
 

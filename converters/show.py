@@ -82,6 +82,7 @@ def print_bundle(bundle: Bundle) -> None:
     for role, pictures in (("calibrated", manifest.calibration), ("judged", manifest.evaluation)):
         if pictures:
             console.print(Text(f"{role} on: {pictures.origin}"))
+    console.print(Text(f"golden samples: {len(manifest.golden)}"))
     console.print(_artifact_table(manifest.artifacts))
     for device in sorted({artifact.evidence_device or "nothing" for artifact in manifest.artifacts}):
         console.print(Text(f"ran on {device}, {_frames_tried(manifest)} frames each"))
