@@ -101,7 +101,7 @@ class Ladder:
         """What to try in turn; where the layers cannot be ranked, ``made`` says so."""
         methods = self.family.methods(self.job, precision)
         yield from (Recipe(precision, method) for method in methods)
-        if precision not in QUANTISED or not self.rounds:
+        if precision not in QUANTISED or self.job.quantised or not self.rounds:
             return
         try:
             worst = self.rank()

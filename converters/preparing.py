@@ -10,6 +10,7 @@ from converters.families.base import Job
 from converters.material import Material, make_material
 from converters.pictures.choose import Limits, check_disjoint, choose_pictures
 from converters.pictures.dataset import calibration_warnings, write_dataset
+from converters.quantize.recognise import recognise
 from converters.request import Request
 from converters.source import Model, source_digest, write_folded
 from targets.load import Target
@@ -23,6 +24,7 @@ class Prepared:
         model: what was read.
         material: what each artifact is tried on.
         folded: the model with the preparation folded in; None where the source is not ONNX.
+        quantised: whether the model came quantised already.
         scratch: a folder that goes with the build.
         warnings: what a person should know.
     """
@@ -30,6 +32,7 @@ class Prepared:
     model: Model
     material: Material
     folded: Path | None
+    quantised: bool
     scratch: Path
     warnings: tuple[str, ...]
 
@@ -50,6 +53,7 @@ class Prepared:
             scratch=scratch,
             calibration=self.material.calibration.file,
             options=target.options,
+            quantised=self.quantised,
         )
 
 
@@ -80,4 +84,5 @@ def prepare(request: Request, model: Model, scratch: Path, begin: Callable[[str]
     frames = evaluation.tensors()[list(material.frames)]
     folded, warnings = write_folded(model, frames, material.reference, scratch)
     said = (*calibration.warnings, *evaluation.warnings, *calibration_warnings(calibration), *warnings)
-    return Prepared(model, material, folded, scratch, said)
+    quantised = model.graph is not None and recognise(model.graph).kind != "none"
+    return Prepared(model, material, folded, quantised, scratch, said)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from contracts.errors import ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
 from contracts.model_spec import ModelSpec
@@ -27,6 +28,8 @@ class Job:
         calibration: an .npy of uint8 ``(n, height, width, 3)`` BGR, as the artifact takes them, to be memory-mapped;
             None where there are none.
         options: the target's ``[options]``, all of which the family honours or refuses.
+        quantised: whether the model came quantised already (by training for it, or by another tool): it is passed on
+            as such, in precision ``int8``, or refused.
     """
 
     spec: ModelSpec
@@ -36,6 +39,7 @@ class Job:
     scratch: Path
     calibration: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    quantised: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,3 +117,15 @@ class Family(Protocol):
         Returns:
             None where this host cannot tell.
         """
+
+
+def refuse_quantised(job: Job, what: str) -> None:
+    """Refuse a model that came quantised, for a family that finds its own ranges.
+
+    Raises:
+        ModelFileError: it did.
+    """
+    if job.quantised:
+        raise ModelFileError(
+            f"{job.source}: the model is quantised already, and {what} takes float models only; give the float model"
+        )

@@ -27,7 +27,8 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     generation_of(job.options, _WHERE)
     tensorrt.check_onnx(job, "DeepStream")
-    return tuple(precision for precision in wanted if precision in tensorrt.PRECISIONS)
+    made = {"int8"} if job.quantised else tensorrt.PRECISIONS
+    return tuple(precision for precision in wanted if precision in made)
 
 
 def methods(job: Job, precision: str) -> tuple[str, ...]:

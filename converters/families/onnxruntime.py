@@ -30,13 +30,13 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
             f"{job.source}: ONNX Runtime takes ONNX files, got {job.source.suffix}, which is packed for its own "
             "runtime only; put model.onnx into the model directory"
         )
-    return tuple(precision for precision in wanted if precision in {"fp32", "int8"})
+    made = {"int8"} if job.quantised else {"fp32", "int8"}
+    return tuple(precision for precision in wanted if precision in made)
 
 
 def methods(job: Job, precision: str) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
-    del job
-    return METHODS if precision == "int8" else ("",)
+    return METHODS if precision == "int8" and not job.quantised else ("",)
 
 
 def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
@@ -44,7 +44,7 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
     assert job.folded is not None  # `precisions` refused it
     entry = folder / "model.onnx"
     toolchain = {"onnx": onnx.__version__}
-    if recipe.precision == "int8":
+    if recipe.precision == "int8" and not job.quantised:
         toolchain["onnxruntime"] = write_quantised(job, recipe, entry)
     else:
         shutil.copyfile(job.folded, entry)

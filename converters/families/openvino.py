@@ -41,7 +41,8 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
             "the target's options", [f"OpenVINO's family knows none, got {min(job.options)!r}; mend the target"]
         )
     if job.folded is not None:
-        return tuple(precision for precision in wanted if precision in {"fp32", "fp16", "int8"})
+        made = {"int8"} if job.quantised else {"fp32", "fp16", "int8"}
+        return tuple(precision for precision in wanted if precision in made)
     if job.source.suffix != ".xml":
         raise ModelFileError(
             f"{job.source}: OpenVINO takes ONNX and its own .xml, got {job.source.suffix}; "
@@ -52,8 +53,7 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
 
 def methods(job: Job, precision: str) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
-    del job
-    return METHODS if precision == "int8" else ("",)
+    return METHODS if precision == "int8" and not job.quantised else ("",)
 
 
 def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
@@ -85,7 +85,7 @@ def _key(recipe: Recipe) -> str:
 
 def _write(job: Job, recipe: Recipe, kept: Path) -> None:
     model = _from_onnx(job.folded, job.source) if job.folded else _with_preparation(job.source, job.spec.input)
-    if recipe.precision == "int8" and job.folded:
+    if recipe.precision == "int8" and job.folded and not job.quantised:
         model = _quantised(job, recipe, model)
     for key, value in job.origin.items():
         model.set_rt_info(value, ["edgetally", key])

@@ -15,7 +15,7 @@ import onnx
 
 from contracts.errors import DocumentError, ModelFileError
 from contracts.manifest import TensorInfo
-from converters.families.base import Emitted, Job, Recipe
+from converters.families.base import Emitted, Job, Recipe, refuse_quantised
 from converters.read import output_shapes
 from converters.snpe.job import CALIBRATIONS, MODEL, RESULT, write_job
 from converters.snpe.tools import find_sdk, run_tools
@@ -33,6 +33,7 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
             f"{job.source}: SNPE takes ONNX files, got {job.source.suffix}, which is packed for its own runtime only; "
             "put model.onnx into the model directory"
         )
+    refuse_quantised(job, "SNPE's quantiser")
     return tuple(name for name in wanted if name in _PRECISIONS)
 
 

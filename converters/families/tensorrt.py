@@ -51,13 +51,13 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     _check_options(job)
     check_onnx(job, "TensorRT")
-    return tuple(precision for precision in wanted if precision in PRECISIONS)
+    made = {"int8"} if job.quantised else PRECISIONS
+    return tuple(precision for precision in wanted if precision in made)
 
 
 def methods(job: Job, precision: str) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
-    del job
-    return METHODS if precision == "int8" else ("",)
+    return METHODS if precision == "int8" and not job.quantised else ("",)
 
 
 def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
