@@ -24,6 +24,7 @@ from converters.report.write import write_report
 from converters.request import Progress, Request
 from converters.resume import Finished, finished_targets
 from converters.self_test import self_test
+from converters.sizes import resized
 from converters.source import describe, open_model, source_digest
 from converters.speeds import measure_and_rank
 from converters.table import check_front_end, versions
@@ -50,7 +51,7 @@ def build(request: Request, progress: Progress = lambda _what, _done, _total: No
     check_place(request.out)
     steps = _Steps(progress, _STEPS + len(targets))
     steps.begin("reading the model")
-    model = open_model(read_model_dir(request.model_dir))
+    model = open_model(resized(read_model_dir(request.model_dir), request.size), refit=request.size is not None)
     with new_bundle(request.out) as folder, tempfile.TemporaryDirectory(prefix="edgetally-build-") as scratch:
         prepared = prepare(request, model, Path(scratch), steps.begin)
         with finished_targets(request.out, _follows_from(request, prepared)) as finished:

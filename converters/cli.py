@@ -16,6 +16,7 @@ from contracts.errors import ArtifactError
 from contracts.version import VERSION
 from converters.bench_cli import bench
 from converters.interrupts import Interrupts
+from converters.request import Request
 from converters.toolchains.cli import app as tools
 from runtime.console import run_program
 
@@ -85,6 +86,10 @@ def build(
         int, typer.Option(min=0, max=3, help="How often the layers that suffer most are kept out of INT8.")
     ] = 3,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Targets made at once.")] = 1,
+    sizes: Annotated[
+        str,
+        typer.Option(help="Input sizes to compare, as 256,320,384x288: a bundle each, beside --out."),
+    ] = "",
     allow_fallback: Annotated[
         list[str] | None, typer.Option(help="A target whose layers may run elsewhere than meant; may be repeated.")
     ] = None,
@@ -100,7 +105,6 @@ def build(
 
     Example: `edgetally-convert build my-model -t x86-openvino --calibration road.mp4 -o my.bundle --json`
     """
-    from converters.request import Request
     from converters.show import bundle_summary, missing_targets, print_bundle, print_rows, progress_bar
     from converters.table import check_front_end
 
@@ -122,6 +126,9 @@ def build(
         jobs=jobs,
         allow_fallback=tuple(allow_fallback or ()),
     )
+    if sizes:
+        _sweep(request, sizes, as_json=as_json)
+        return
     with progress_bar(quiet=as_json) as progress:
         bundle = build_bundle(request, interrupts.watched(progress))
     report = read_report(bundle)
@@ -133,6 +140,23 @@ def build(
     missing = missing_targets(report.rows, names)
     if missing:
         raise ArtifactError(f"no artifact for {', '.join(missing)}; the reason stands in the report")
+
+
+def _sweep(request: Request, sizes: str, *, as_json: bool) -> None:
+    from converters.show import print_sizes, progress_bar
+    from converters.sizes import parse_sizes
+    from converters.sweep import sweep
+
+    wanted = parse_sizes(sizes)
+    with progress_bar(quiet=as_json) as progress:
+        swept = sweep(request, wanted, interrupts.watched(progress))
+    if as_json:
+        _print_json([one.model_dump(mode="json") for one in swept])
+    else:
+        print_sizes(swept)
+    failed = [f"{one.width}x{one.height}" for one in swept if one.bundle is None]
+    if failed:
+        raise ArtifactError(f"no bundle for {', '.join(failed)}; the reason stands in the table")
 
 
 @app.command()

@@ -26,12 +26,13 @@ _LIMIT = 1 << 31  # bytes; a protobuf message cannot be larger
 _Result = TypeVar("_Result")
 
 
-def read_onnx(file: Path, spec: InputSpec) -> onnx.ModelProto:
+def read_onnx(file: Path, spec: InputSpec, *, refit: bool = False) -> onnx.ModelProto:
     """Read an ONNX file.
 
     Args:
         file: the ``.onnx``; its external data, if any, lies beside it.
         spec: what model.toml says of the input.
+        refit: whether the model may be given another height and width than it was exported with.
 
     Returns:
         The checked model with one float32 input ``(1, channels, height, width)``, opset 11 to 21, IR version at
@@ -45,6 +46,8 @@ def read_onnx(file: Path, spec: InputSpec) -> onnx.ModelProto:
     model.ir_version = min(model.ir_version, MAX_IR)
     _guarded(file, "is not a valid ONNX model", lambda: onnx.checker.check_model(model, full_check=True))
     model = _with_known_opset(file, model)
+    if refit:
+        _open_sizes(model)
     _fix_input(file, model, spec)
     inferred = _guarded(
         file,
@@ -154,6 +157,15 @@ def _with_known_opset(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
         lambda: version_converter.convert_version(model, NEW_OPSET),
         cure=f"export it with opset {NEW_OPSET}",
     )
+
+
+def _open_sizes(model: onnx.ModelProto) -> None:
+    """Forget height and width of the input, and the outputs' shapes, which followed from them."""
+    for value in model.graph.input:
+        for dimension in value.type.tensor_type.shape.dim[2:]:
+            dimension.ClearField("dim_value")
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
 
 
 def _fix_input(file: Path, model: onnx.ModelProto, spec: InputSpec) -> None:

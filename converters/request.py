@@ -31,6 +31,7 @@ class Request:
         rounds: how often the worst layers are kept out of INT8, 0 to 3.
         jobs: targets made at once.
         allow_fallback: targets whose layers may run elsewhere than meant.
+        size: width and height in pixels instead of model.toml's, for models that can be run at another size.
     """
 
     model_dir: Path
@@ -44,3 +45,4 @@ class Request:
     rounds: int = 3
     jobs: int = 1
     allow_fallback: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -17,6 +18,9 @@ from converters.request import Progress as ProgressCallback
 from converters.table import EXTRA, missing_package
 from runtime.bundle import Bundle
 from targets.load import all_targets
+
+if TYPE_CHECKING:
+    from converters.sweep import Swept
 
 _MEBIBYTE = 1 << 20
 _FIGURES = frozenset({"MiB", "loss", "fps here", "p50 ms"})
@@ -63,6 +67,25 @@ def print_rows(rows: Sequence[Row]) -> None:
             "" if row.benchmark is None else f"{row.benchmark.fps:.1f}",
             "" if row.benchmark is None else f"{row.benchmark.stages['total'].p50:.1f}",
             Text(f"{row.status}{': ' if row.reason else ''}{row.reason}"),
+        )
+    Console().print(table)
+
+
+def print_sizes(swept: Sequence[Swept]) -> None:
+    """What each input size gives on this host, and how far its counts are from the labels."""
+    table = Table()
+    for heading in ("size", "form", "fps here", "p50 ms", "error a picture", "bundle"):
+        table.add_column(heading, overflow="fold")
+    for one in swept:
+        row = one.row
+        speed, accuracy = (row.benchmark, row.accuracy) if row else (None, None)
+        table.add_row(
+            f"{one.width}x{one.height}",
+            Text(row.name if row else ""),
+            "" if speed is None else f"{speed.fps:.1f}",
+            "" if speed is None else f"{speed.stages['total'].p50:.1f}",
+            "" if accuracy is None else f"{accuracy.mae:.2f} of {accuracy.mean_true:.1f}",
+            Text(one.bundle or one.error),
         )
     Console().print(table)
 

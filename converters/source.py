@@ -38,11 +38,13 @@ class Model:
         directory: where it is, and its model.toml.
         input_name: its one input.
         graph: the checked ONNX; None where the file is an OpenVINO IR.
+        refitted: whether the graph has another size than the file.
     """
 
     directory: ModelDir
     input_name: str
     graph: onnx.ModelProto | None
+    refitted: bool = False
 
     def run(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[Tensors]:
         """What the file as it was given computes in FP32.
@@ -57,23 +59,28 @@ class Model:
         inputs = (prepared(frame[np.newaxis], spec) for frame in frames)
         while some := list(islice(inputs, _AT_ONCE)):
             if self.graph is not None:
-                yield from run_onnx(file, file, self.input_name, some)
+                ran = self.graph.SerializeToString() if self.refitted else file
+                yield from run_onnx(file, ran, self.input_name, some)
             else:
                 from converters.ir import read_ir, run_ir
 
                 yield from run_ir(file, read_ir(file), some)
 
 
-def open_model(directory: ModelDir) -> Model:
+def open_model(directory: ModelDir, *, refit: bool = False) -> Model:
     """Read the model and check it against model.toml.
+
+    Args:
+        directory: where it is.
+        refit: whether the model may be given another size than it was exported with.
 
     Raises:
         ModelFileError: it cannot be taken as it is.
     """
     file, spec = directory.model_file, directory.spec.input
     if file.suffix == ".onnx":
-        graph = read_onnx(file, spec)
-        return Model(directory, input_name(graph), graph)
+        graph = read_onnx(file, spec, refit=refit)
+        return Model(directory, input_name(graph), graph, refit)
     if file.suffix == ".xml":
         from converters.ir import check_ir, read_ir
 
