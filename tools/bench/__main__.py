@@ -25,7 +25,7 @@ from runtime.bundle import open_bundle
 from runtime.console import run_program
 from tools.bench.clip import road_clip
 from tools.bench.job import Job, Measured
-from tools.bench.models import default_models
+from tools.bench.models import all_forms, default_models
 from tools.demo.broker import EmbeddedBroker
 from tools.demo.prepare import current_bundle
 
@@ -53,22 +53,33 @@ def bench(
     work.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=as_json)
     clip = road_clip(work, frames)
+    models = model or default_models(work)
+    bundles = {directory.name: current_bundle(directory, work, all_forms()) for directory in models}
+    forms = {name: _forms(bundle, as_json=as_json) for name, bundle in bundles.items()}
     results: dict[str, Rounds] = {}
     with EmbeddedBroker(0) as broker, Progress(console=console, transient=True) as progress:
-        for directory in model or default_models(work):
-            bundle = current_bundle(directory, work)
+        for name, bundle in bundles.items():
             for artifact in _runnable(bundle):
-                task = progress.add_task(f"{directory.name} {artifact}", total=rounds)
-                results[f"{directory.name} {artifact}"] = measured = []
+                task = progress.add_task(f"{name} {artifact}", total=rounds)
+                results[f"{name} {artifact}"] = measured = []
                 for _ in range(rounds):
                     measured.append(_round(bundle, artifact, clip, broker.port))
                     progress.advance(task)
     if as_json:
-        typer.echo(json.dumps({"device": _device(), "frames": frames, "results": _documents(results)}))
+        typer.echo(json.dumps({"device": _device(), "frames": frames, "forms": forms, "results": _documents(results)}))
     else:
         console.print(f"{_device()}; clip of {frames} frames 1920x1080 H.264; {rounds} rounds; medians")
         console.print(_throughput(results))
         console.print(_stages(results))
+
+
+def _forms(bundle: Path, *, as_json: bool) -> object:
+    """What ``edgetally-convert bench`` says of it: every form beside FP32 and beside the runtime's own choice."""
+    command = [sys.executable, "-m", "converters.cli", "bench", str(bundle), *(["--json"] if as_json else [])]
+    run = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE if as_json else None)
+    if run.returncode:
+        raise EdgetallyError(f"{bundle} could not be measured; the reason stands above")
+    return json.loads(run.stdout) if as_json else None
 
 
 def _runnable(bundle: Path) -> Iterator[str]:

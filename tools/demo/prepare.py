@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def prepare(model: Path, work: Path, source: str, broker: BrokerConfig) -> DemoF
         EdgetallyError: the model cannot be converted here.
     """
     work.mkdir(parents=True, exist_ok=True)
-    files = DemoFiles(current_bundle(model, work), work / "agent.toml", work / "agent.log")
+    files = DemoFiles(current_bundle(model, work, first_look()), work / "agent.toml", work / "agent.log")
     shutil.rmtree(work / "state", ignore_errors=True)
     files.config.touch(mode=0o600)
     files.config.chmod(0o600)  # the source may hold a password
@@ -53,31 +54,36 @@ def prepare(model: Path, work: Path, source: str, broker: BrokerConfig) -> DemoF
     return files
 
 
-def current_bundle(model: Path, work: Path) -> Path:
-    """The model's bundle for this box, converted unless that was done from these very files.
+def first_look() -> list[str]:
+    """What the converter is asked for where somebody waits: FP32, untimed, for this kind of processor."""
+    targets = [part for name in _TARGETS.get(platform.machine(), ()) for part in ("--target", name)]
+    return [*targets, "--precision", "fp32", "--measure", "none"]
+
+
+def current_bundle(model: Path, work: Path, asked: Sequence[str]) -> Path:
+    """The model's bundle, converted unless that was done from these very files and as asked.
+
+    Args:
+        model: its directory.
+        work: where the bundle goes.
+        asked: further arguments of ``edgetally-convert build``.
 
     Raises:
         EdgetallyError: the model cannot be converted here.
     """
     bundle = work / f"{model.name}.bundle"
-    if not _is_current(model, bundle):
-        _convert(model, bundle)
+    made_from = f"{_fingerprint(model)} {' '.join(asked)}"
+    if not _is_current(model, bundle, made_from):
+        command = [sys.executable, "-m", "converters.cli", "build", str(model), "--out", str(bundle), *asked]
+        if subprocess.run(command, check=False).returncode:
+            raise ArtifactError(f"{model} could not be converted for this box; the reason stands above")
+        _mark(model, bundle).write_text(made_from)
     return bundle
 
 
-def _convert(model: Path, bundle: Path) -> None:
-    # To FP32 and without timing: a first look should not wait for quantisers.
-    targets = [part for name in _TARGETS.get(platform.machine(), ()) for part in ("--target", name)]
-    command = [sys.executable, "-m", "converters.cli", "build", str(model), "--out", str(bundle), *targets]
-    command += ["--precision", "fp32", "--measure", "none"]
-    if subprocess.run(command, check=False).returncode:
-        raise ArtifactError(f"{model} could not be converted for this box; the reason stands above")
-    _mark(model, bundle).write_text(_fingerprint(model))
-
-
-def _is_current(model: Path, bundle: Path) -> bool:
+def _is_current(model: Path, bundle: Path, made_from: str) -> bool:
     mark = _mark(model, bundle)
-    if not mark.is_file() or mark.read_text() != _fingerprint(model):
+    if not mark.is_file() or mark.read_text() != made_from:
         return False
     try:
         open_bundle(bundle).check()
