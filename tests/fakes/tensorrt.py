@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import time
+from abc import ABC, abstractmethod
 from typing import Any, Dict, List, Optional, Tuple
 
 CONFIG = json.loads(os.environ.get("FAKE_TENSORRT", "{}"))  # type: Dict[str, Any]
@@ -80,14 +81,14 @@ def die(by: int) -> None:
     time.sleep(3600)
 
 
-class ILogger:
+class ILogger(ABC):
     """Base class of loggers."""
 
     ERROR, WARNING = Value("ERROR", 1), Value("WARNING", 2)
 
+    @abstractmethod
     def log(self, severity: Any, msg: str) -> None:
-        """To be overridden."""
-        raise NotImplementedError
+        """Take a message."""
 
 
 def init_libnvinfer_plugins(logger: Any, namespace: str) -> bool:
