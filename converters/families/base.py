@@ -129,3 +129,21 @@ def refuse_quantised(job: Job, what: str) -> None:
         raise ModelFileError(
             f"{job.source}: the model is quantised already, and {what} takes float models only; give the float model"
         )
+
+
+def require_onnx(job: Job, what: str) -> Path:
+    """The folded ONNX, for a family that takes nothing else.
+
+    Args:
+        job: what is converted.
+        what: who takes it, for the error's text.
+
+    Raises:
+        ModelFileError: the source is packed for its own runtime only.
+    """
+    if job.folded is None:
+        raise ModelFileError(
+            f"{job.source}: {what} takes ONNX files, got {job.source.suffix}, which is packed for its own runtime "
+            "only; put model.onnx into the model directory"
+        )
+    return job.folded

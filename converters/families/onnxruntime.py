@@ -12,7 +12,7 @@ import onnx
 from contracts.errors import ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
-from converters.families.base import Emitted, Job, Recipe
+from converters.families.base import Emitted, Job, Recipe, require_onnx
 from converters.families.onnxruntime_int8 import METHODS, optimised, weight_type, write_quantised
 from converters.read import first_line, opset, output_shapes
 
@@ -25,11 +25,7 @@ _BY_IR = {8: "1.12", 9: "1.15", 10: "1.18"}
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     weight_type(job)  # refuses other options
-    if job.folded is None:
-        raise ModelFileError(
-            f"{job.source}: ONNX Runtime takes ONNX files, got {job.source.suffix}, which is packed for its own "
-            "runtime only; put model.onnx into the model directory"
-        )
+    require_onnx(job, "ONNX Runtime")
     made = {"int8"} if job.quantised else {"fp32", "int8"}
     return tuple(precision for precision in wanted if precision in made)
 

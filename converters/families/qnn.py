@@ -22,7 +22,7 @@ import onnx
 from contracts.errors import DocumentError, ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
-from converters.families.base import Emitted, Job, Recipe, refuse_quantised
+from converters.families.base import Emitted, Job, Recipe, refuse_quantised, require_onnx
 from converters.qnn.context import LAYERS, Context, compile_context
 from converters.qnn.prepare import float_graph
 from converters.qnn.quantise import A8, A16, quantised_file
@@ -37,11 +37,7 @@ _ALL = (A8, A16, _FP16)
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`; a processor without floating point makes no ``fp16``."""
     options = _options(job)
-    if job.folded is None:
-        raise ModelFileError(
-            f"{job.source}: QNN takes ONNX files, got {job.source.suffix}, which is packed for its own runtime only; "
-            "put model.onnx into the model directory"
-        )
+    require_onnx(job, "QNN")
     refuse_quantised(job, "Qualcomm's quantiser")
     has_float = options["htp_arch"] not in NO_FLOAT
     return tuple(name for name in wanted if name in _ALL and (has_float or name != _FP16))

@@ -15,7 +15,7 @@ import onnx
 
 from contracts.errors import DocumentError, ModelFileError
 from contracts.manifest import TensorInfo
-from converters.families.base import Emitted, Job, Recipe, refuse_quantised
+from converters.families.base import Emitted, Job, Recipe, refuse_quantised, require_onnx
 from converters.read import output_shapes
 from converters.snpe.job import CALIBRATIONS, MODEL, RESULT, write_job
 from converters.snpe.tools import find_sdk, run_tools
@@ -28,11 +28,7 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     if job.options:
         raise DocumentError("options of family 'snpe'", [f"expected none, got {name!r}" for name in job.options])
-    if job.folded is None:
-        raise ModelFileError(
-            f"{job.source}: SNPE takes ONNX files, got {job.source.suffix}, which is packed for its own runtime only; "
-            "put model.onnx into the model directory"
-        )
+    require_onnx(job, "SNPE")
     refuse_quantised(job, "SNPE's quantiser")
     return tuple(name for name in wanted if name in _PRECISIONS)
 

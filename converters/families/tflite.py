@@ -20,7 +20,7 @@ from contracts.errors import DocumentError, ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
 from contracts.model_spec import DensityOutput
-from converters.families.base import Emitted, Job, Recipe, refuse_quantised
+from converters.families.base import Emitted, Job, Recipe, refuse_quantised, require_onnx
 from converters.quantize.graph import Graph, load_named
 from converters.quantize.heads import head_layers
 from converters.read import first_line, output_shapes
@@ -107,11 +107,7 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     if job.options:
         raise DocumentError("target's options", [f"{name}: the family tflite has no options" for name in job.options])
-    if job.folded is None:
-        raise ModelFileError(
-            f"{job.source}: TFLite files are made from ONNX, got {job.source.suffix}, which is packed for its own "
-            "runtime only; put model.onnx into the model directory"
-        )
+    require_onnx(job, "TFLite's converter")
     refuse_quantised(job, "TFLite's quantiser")
     return tuple(precision for precision in wanted if precision in _PRECISIONS)
 
