@@ -12,7 +12,7 @@ import onnx
 
 from contracts.errors import ModelFileError
 from converters.families import tensorrt
-from converters.families.base import Emitted, Job, Recipe
+from converters.families.base import Emitted, Job, Recipe, require_onnx
 from converters.nvidia.deepstream import settings, strip_preparation, write_config
 from converters.nvidia.generations import GENERATIONS, check_rules, generation_of
 from converters.nvidia.making import make
@@ -26,7 +26,7 @@ _WHERE = "[options] of a DeepStream target"
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     generation_of(job.options, _WHERE)
-    tensorrt.check_onnx(job, "DeepStream")
+    require_onnx(job, "DeepStream")
     made = {"int8"} if job.quantised else tensorrt.PRECISIONS
     return tuple(precision for precision in wanted if precision in made)
 

@@ -25,7 +25,7 @@ from contracts.engine_recipe import (
 from contracts.errors import ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
-from converters.families.base import Emitted, Job, Recipe
+from converters.families.base import Emitted, Job, Recipe, require_onnx
 from converters.nvidia.generations import GENERATIONS, Rules, check_rules, generation_of
 from converters.nvidia.making import Made, make
 from converters.nvidia.parser import Parsed, is_installed, parse
@@ -50,7 +50,7 @@ _INT8_SM = 61  # compute capability 6.1, the first with int8 dot products (CUDA 
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     _check_options(job)
-    check_onnx(job, "TensorRT")
+    require_onnx(job, "TensorRT")
     made = {"int8"} if job.quantised else PRECISIONS
     return tuple(precision for precision in wanted if precision in made)
 
@@ -99,19 +99,6 @@ def executed(emitted: Emitted, execution_precision: str) -> Mapping[str, int] | 
     if recipe.strongly_typed or not recipe.flags:
         return layers
     return {"int8": layers.get("int8", 0)} if emitted.precision == "int8" else None
-
-
-def check_onnx(job: Job, name: str) -> None:
-    """Refuse what is not ONNX.
-
-    Raises:
-        ModelFileError: it is not.
-    """
-    if job.folded is None:
-        raise ModelFileError(
-            f"{job.source}: {name} takes ONNX files, got {job.source.suffix}, which is packed for its own runtime "
-            "only; put model.onnx into the model directory"
-        )
 
 
 def save(job: Job, model: onnx.ModelProto, entry: Path) -> None:

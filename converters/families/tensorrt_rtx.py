@@ -19,7 +19,7 @@ from contracts.engine_recipe import Generation
 from contracts.errors import DocumentError, ModelFileError
 from contracts.facts import Requirement
 from converters.families import tensorrt
-from converters.families.base import Emitted, Job, Recipe, refuse_quantised
+from converters.families.base import Emitted, Job, Recipe, refuse_quantised, require_onnx
 from converters.nvidia.generations import GENERATIONS, check_rules
 from converters.nvidia.making import make
 from converters.nvidia.parser import parse
@@ -43,7 +43,7 @@ class _Options(WrittenModel):
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     compute_of(job.options)
-    tensorrt.check_onnx(job, "TensorRT for RTX")
+    require_onnx(job, "TensorRT for RTX")
     refuse_quantised(job, "TensorRT for RTX, whose convolutions know no int8,")
     return tuple(precision for precision in wanted if precision in _PRECISIONS)
 
