@@ -159,7 +159,7 @@ def test_a_size_that_is_not_the_declared_one_is_refused(tiny: Job, tmp_path: Pat
 def test_options_and_other_files_are_refused(tiny: Job) -> None:
     with pytest.raises(DocumentError, match="delegate: the family tflite has no options"):
         tflite.precisions(replace(tiny, options={"delegate": "gpu"}), ("fp32",))
-    with pytest.raises(ModelFileError, match=r"TFLite files are made from ONNX, got \.xml"):
+    with pytest.raises(ModelFileError, match=r"TFLite's converter takes ONNX files, got \.xml"):
         tflite.precisions(replace(tiny, folded=None, source=Path("model.xml")), ("fp32",))
 
 
