@@ -8,11 +8,22 @@ from pydantic import Field, StringConstraints, model_validator
 from typing_extensions import Self
 
 from contracts.documents import Id, WrittenModel
+from contracts.output_spec import DensityOutput, Label, NmsOptions, OutputSpec, SsdOutput, YoloxOutput, label_problems
+
+__all__ = [
+    "Budget",
+    "DensityOutput",
+    "InputSpec",
+    "Label",
+    "ModelSpec",
+    "NmsOptions",
+    "OutputSpec",
+    "SsdOutput",
+    "YoloxOutput",
+]
 
 Resize = Literal["stretch", "letterbox", "letterbox-topleft"]
 Color = Literal["rgb", "bgr", "gray"]
-Score = Annotated[float, Field(gt=0, lt=1)]
-Label = Annotated[str, StringConstraints(pattern=r"^[^\s/+#][^/+#]{0,63}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
 
 
@@ -43,48 +54,18 @@ class InputSpec(WrittenModel):
         return self
 
 
-class DensityOutput(WrittenModel):
-    """A density map ``(1, 1, h, w)``, not negative, whose sum is the count."""
-
-    decoder: Literal["density"]
-    scale: float = Field(1.0, gt=0, description="count = sum of the map x scale")
-
-
-class NmsOptions(WrittenModel):
-    """Non-maximum suppression: which of two overlapping boxes is one thing."""
-
-    iou: float = Field(0.45, gt=0, le=1, description="boxes that overlap more than this are one")
-    groups: tuple[tuple[Label, ...], ...] = Field(
-        (), description="labels that compete with each other; all others only with their own"
-    )
-    most: int = Field(300, ge=1, le=10_000, description="boxes kept a frame")
-
-
-class YoloxOutput(WrittenModel):
-    """YOLOX head ``(1, n, 5 + labels)``: offsets on the grids of its strides, objectness, classes (sigmoid applied)."""
-
-    decoder: Literal["yolox"]
-    score: Score = 0.3
-    strides: tuple[int, ...] = (8, 16, 32)
-    nms: NmsOptions = NmsOptions()
-
-
-class SsdOutput(WrittenModel):
-    """``detection_out`` ``(1, 1, n, 7)``: picture, label, score, x1, y1, x2, y2 in 0 to 1, suppression already done."""
-
-    decoder: Literal["ssd"]
-    score: Score = 0.5
-    first_label: int = Field(0, ge=0, description="the label number that means labels[0]")
-
-
-OutputSpec = Annotated[DensityOutput | YoloxOutput | SsdOutput, Field(discriminator="decoder")]
-
-
 class Budget(WrittenModel):
     """What a converted artifact may lose."""
 
     max_loss: float = Field(0.01, gt=0, lt=1, description="of the mean true count: bias, and rise of the error")
     labels: tuple[Label, ...] = Field((), description="what is counted for it; all labels where empty")
+
+
+class StageSpec(WrittenModel):
+    """A part of the network: the first runs on the target's accelerator, what follows on the host processor."""
+
+    name: Id
+    ends: tuple[str, ...] = Field((), description="names of the tensors at which it ends; the last stage has none")
 
 
 class ModelSpec(WrittenModel):
@@ -96,6 +77,27 @@ class ModelSpec(WrittenModel):
     input: InputSpec
     output: OutputSpec
     budget: Budget = Budget()
+    stage: tuple[StageSpec, ...] = Field((), description="two, or none where the network runs as a whole")
+
+    @property
+    def cut_at(self) -> tuple[str, ...]:
+        """Names of the tensors at which the first stage ends; none where there is one stage."""
+        return self.stage[0].ends if self.stage else ()
+
+    @model_validator(mode="after")
+    def _stages_follow(self) -> Self:
+        if not self.stage:
+            return self
+        if len(self.stage) != 2:  # noqa: PLR2004 - the accelerator's and the host's
+            raise ValueError(f"'stage' should stand twice (accelerator, host processor) or not, got {len(self.stage)}")
+        first, last = self.stage
+        if not first.ends or last.ends:
+            raise ValueError("'stage.ends' should name tensors in the first stage and be left out of the last")
+        if first.name == last.name:
+            raise ValueError(f"'stage.name' should differ, {first.name!r} stands twice")
+        if len(set(first.ends)) != len(first.ends):
+            raise ValueError(f"'stage.ends' should name each tensor once, got {list(first.ends)}")
+        return self
 
     @model_validator(mode="after")
     def _labels_agree(self) -> Self:
@@ -105,8 +107,6 @@ class ModelSpec(WrittenModel):
         strange = set(self.budget.labels) - set(self.labels)
         if strange:
             raise ValueError(f"'budget.labels' names {min(strange)!r}, which 'labels' lacks")
-        if isinstance(self.output, YoloxOutput):
-            strange = {label for group in self.output.nms.groups for label in group} - set(self.labels)
-            if strange:
-                raise ValueError(f"'output.nms.groups' names {min(strange)!r}, which 'labels' lacks")
+        for problem in label_problems(self.output, self.labels):
+            raise ValueError(problem)
         return self

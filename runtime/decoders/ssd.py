@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from contracts.model_spec import ModelSpec, SsdOutput
+from contracts.model_spec import ModelSpec
+from contracts.output_spec import SsdOutput
+from runtime.decoders.boxes import BoxDecoding, whole_numbers
 from runtime.decoders.outputs import only_output
+from runtime.decoders.scores import check_scores, probabilities
 from runtime.prepare import Placement
 from runtime.results import Detections, Tensors
 
 
 class SsdDecoder:
     """Reads one output ``(1, 1, n, 7)``: picture, label, score, x1, y1, x2, y2; picture -1 ends the list.
+
+    Labels below ``first_label`` are background and dropped; one above the model's last is an error.
 
     Args:
         spec: the model.
@@ -22,16 +27,16 @@ class SsdDecoder:
         assert isinstance(spec.output, SsdOutput)
         self._score = score or spec.output.score
         self._first = spec.output.first_label
-        self._labels = len(spec.labels)
-        self._size = np.array([spec.input.width, spec.input.height] * 2, np.float32)
+        self._boxes = BoxDecoding("ssd", spec.labels, spec.input, "share", None)
 
     def decode(self, outputs: Tensors, placement: Placement) -> Detections:
         """The boxes above the threshold, best first."""
         rows = only_output(outputs, "ssd", (1, 1, None, 7))[0, 0]
         ends = np.flatnonzero(rows[:, 0] < 0)
         rows = rows[: ends[0]] if len(ends) else rows
-        class_ids = rows[:, 1].astype(np.int64) - self._first
-        rows_kept = (rows[:, 2] >= self._score) & (class_ids >= 0) & (class_ids < self._labels)
-        order = np.flatnonzero(rows_kept)[np.argsort(-rows[rows_kept, 2], kind="stable")]
-        boxes = placement.to_picture(rows[order, 3:7] * self._size)
-        return Detections(boxes, rows[order, 2].copy(), class_ids[order])
+        check_scores("scores", rows[:, 2], "probabilities")
+        rows = rows[rows[:, 2] >= self._score]
+        class_ids = whole_numbers("labels", rows[:, 1]) - self._first
+        rows, class_ids = rows[class_ids >= 0], class_ids[class_ids >= 0]
+        scores = probabilities(rows[:, 2], "probabilities")
+        return self._boxes.detections(rows[:, 3:7], scores, class_ids, placement)

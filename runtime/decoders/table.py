@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol
 
 from contracts.model_spec import ModelSpec
+from runtime.decoders.classes import ClassesDecoder
 from runtime.decoders.density import DensityDecoder
+from runtime.decoders.detr import DetrDecoder
+from runtime.decoders.faces import FacesDecoder
+from runtime.decoders.landmarks import LandmarksDecoder
+from runtime.decoders.mask_rcnn import MaskRcnnDecoder
+from runtime.decoders.nanodet import NanodetDecoder
 from runtime.decoders.ssd import SsdDecoder
+from runtime.decoders.ssd_tflite import SsdTfliteDecoder
+from runtime.decoders.yolo import YoloDecoder
 from runtime.decoders.yolox import YoloxDecoder
 from runtime.prepare import Placement
 from runtime.results import Result, Tensors
@@ -24,14 +32,22 @@ class Decoder(Protocol):
             placement: where the picture lay in the input.
 
         Raises:
-            ArtifactError: the outputs are not what this decoder reads.
+            ArtifactError: the outputs are not what this decoder reads, or hold a NaN.
         """
 
 
-DECODERS: dict[str, type[DensityDecoder | YoloxDecoder | SsdDecoder]] = {
+DECODERS: dict[str, Callable[[ModelSpec, float | None], Decoder]] = {
     "density": DensityDecoder,
+    "yolo": YoloDecoder,
     "yolox": YoloxDecoder,
+    "nanodet": NanodetDecoder,
     "ssd": SsdDecoder,
+    "ssd-tflite": SsdTfliteDecoder,
+    "detr": DetrDecoder,
+    "mask-rcnn": MaskRcnnDecoder,
+    "faces": FacesDecoder,
+    "landmarks": LandmarksDecoder,
+    "classes": ClassesDecoder,
 }
 
 
@@ -42,5 +58,4 @@ def open_decoder(spec: ModelSpec, *, score: float | None = None) -> Decoder:
         spec: the model; its ``output.decoder`` was checked when it was read.
         score: instead of the model's own threshold, where it has one.
     """
-    make = cast("Callable[[ModelSpec, float | None], Decoder]", DECODERS[spec.output.decoder])
-    return make(spec, score)
+    return DECODERS[spec.output.decoder](spec, score)
