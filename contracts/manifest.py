@@ -45,6 +45,24 @@ class TensorInfo(MachineModel):
     shape: tuple[int, ...]
 
 
+class HostStage(MachineModel):
+    """What of the model follows on the host processor (a Mask R-CNN's RoIAlign and heads, say).
+
+    Attributes:
+        name: of the stage in model.toml.
+        backend: which backend opens it, a name of ``runtime.backends``.
+        entry: path of the file that the backend opens; it is one of the artifact's ``files``.
+        inputs: outputs of the stage before, by the same names.
+        outputs: the model's; a size of -1 depends on the picture.
+    """
+
+    name: str
+    backend: str
+    entry: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
 class OutputParity(MachineModel):
     """One output against the FP32 reference over all frames.
 
@@ -123,6 +141,8 @@ class Artifact(MachineModel):
         accuracy: execution precision to what it loses; empty where it cannot be run on the converting host.
         benchmarks: how fast it ran on the converting host.
         checked_with: the backend that parity and accuracy were taken with, where it is not the device's.
+        host_stage: what runs after ``entry``, on the host processor, in a model of several stages; parity is then that
+            of what goes from the one to the other, accuracy that of the whole.
     """
 
     id: str
@@ -146,6 +166,7 @@ class Artifact(MachineModel):
     evidence: Evidence = "built"
     evidence_device: str | None = None
     checked_with: str | None = None
+    host_stage: HostStage | None = None
 
     @property
     def digest(self) -> str:

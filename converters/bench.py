@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,15 +18,16 @@ from contracts.facts import Facts, refusals
 from contracts.manifest import Artifact
 from contracts.measurement import Benchmark
 from contracts.model_spec import ModelSpec
+from converters.processes import last_line, signal_name
 from converters.report.rows import Row, Status
 from converters.speed import default_precision, ranked
+from runtime.artifact_lanes import handed_on
 from runtime.backends.table import BACKENDS
 from runtime.bundle import Bundle
 from runtime.environment import host_facts
 from runtime.measure import FULL, Effort, MeasureJob
 
 TIME_LIMIT_S = 900.0  # of one measurement; a graph of 2 s an inference takes about 800 s by the rule
-_SHOWN = 300  # characters of what a process said at its end
 
 Setting = tuple[int, int]
 """Lanes, and threads of each."""
@@ -47,7 +47,9 @@ def run_benchmark(job: MeasureJob, *, time_limit_s: float = TIME_LIMIT_S) -> Ben
     """
     with tempfile.TemporaryDirectory(prefix="edgetally-measure-") as folder:
         file = Path(folder, "job.json")
-        file.write_text(job.model_copy(update={"model_file": job.model_file.absolute()}).model_dump_json())
+        host_file = job.host_file and job.host_file.absolute()
+        absolute = job.model_copy(update={"model_file": job.model_file.absolute(), "host_file": host_file})
+        file.write_text(absolute.model_dump_json())
         command = [sys.executable, "-m", "runtime.measure", str(file)]
         try:
             # In a folder of its own, so that nothing that lies about in the present one is imported.
@@ -93,7 +95,8 @@ def bench(
     plan = [(a, p, s) for a in fitting for p in a.execution_precisions for s in settings(_cpus(facts))]
     for number, (artifact, precision, setting) in enumerate(plan):
         progress(f"{artifact.id} in {precision}, {setting_text(setting)}", number, len(plan))
-        job = job_of(bundle.entry(artifact), artifact, bundle.manifest.model, precision, setting, effort)
+        bundle.entry(artifact)  # checks every file of it
+        job = job_of(bundle.path, artifact, bundle.manifest.model, precision, setting, effort)
         rows.append(_measured(artifact, job, time_limit_s))
     order = {artifact.id: number for number, artifact in enumerate(wanted)}
     return ranked(sorted(rows, key=lambda row: order[row.artifact or ""]))
@@ -111,9 +114,9 @@ def setting_text(setting: Setting) -> str:
 
 
 def job_of(
-    entry: Path, artifact: Artifact, spec: ModelSpec, execution_precision: str, setting: Setting, effort: Effort
+    bundle: Path, artifact: Artifact, spec: ModelSpec, execution_precision: str, setting: Setting, effort: Effort
 ) -> MeasureJob:
-    """What measuring an artifact takes.
+    """What measuring an artifact of the bundle in a folder takes.
 
     Raises:
         ArtifactError: it has not one input.
@@ -121,7 +124,7 @@ def job_of(
     if len(artifact.inputs) != 1:
         raise ArtifactError(f"{artifact.id}: expected one input, got {len(artifact.inputs)}; build the bundle again")
     return MeasureJob(
-        model_file=entry,
+        model_file=bundle / artifact.entry,
         backend=artifact.backend,
         options=artifact.options,
         execution_precision=execution_precision,
@@ -129,6 +132,8 @@ def job_of(
         threads=setting[1],
         spec=artifact.tuned_spec(spec, execution_precision),
         input_name=artifact.inputs[0].name,
+        host_file=bundle / artifact.host_stage.entry if artifact.host_stage else None,
+        handed_on=handed_on(artifact),
         effort=effort,
     )
 
@@ -204,9 +209,7 @@ def _what(job: MeasureJob) -> str:
 
 def _last_words(returncode: int, stderr: bytes) -> str:
     """The last line that a process said; how it ended where that was not of its own will."""
-    lines: Iterator[str] = reversed(stderr.decode(errors="replace").strip().splitlines())
-    said = next(lines, "")[:_SHOWN].removeprefix("error: ")
+    said = last_line(stderr).removeprefix("error: ")
     if returncode >= 0:
         return said or f"its process ended with {returncode} and said nothing"
-    names = {number.value: number.name for number in signal.Signals}
-    return f"its process was ended by {names.get(-returncode, -returncode)} {f'after: {said}' if said else ''}".rstrip()
+    return f"its process was ended by {signal_name(-returncode)} {f'after: {said}' if said else ''}".rstrip()

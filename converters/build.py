@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from contracts.version import VERSION
 from converters.golden import write_golden
 from converters.ladder import Made
 from converters.make_target import Task, make_target
+from converters.options import with_options
 from converters.pack import check_place, new_bundle
 from converters.preparing import Prepared, prepare
 from converters.report.rows import Row
@@ -104,7 +107,7 @@ def _targets(request: Request) -> list[Target]:
     strange = wanted - named
     if strange:
         raise DocumentError("--allow-fallback", [f"{min(strange)!r} is not among the targets that are built"])
-    return chosen
+    return with_options(chosen, request.options)
 
 
 def _make(request: Request, targets: Sequence[Target], prepared: Prepared, finished: Finished, steps: _Steps) -> Made:
@@ -133,9 +136,24 @@ def _side_by_side(request: Request, tasks: Mapping[str, Task], steps: _Steps) ->
     # Started anew rather than forked: runtimes hold threads, which a fork does not take along.
     with ProcessPoolExecutor(request.jobs, mp_context=get_context("spawn")) as pool:
         running = {pool.submit(make_target, task): name for name, task in tasks.items()}
+        ended = []
         for done in as_completed(running):
             steps.begin(f"made {running[done]}")
-            yield running[done], done.result()
+            if isinstance(done.exception(), BrokenProcessPool):
+                ended.append(running[done])
+            else:
+                yield running[done], done.result()
+    # Only now: until the pool is gone, another of its processes may still be writing.
+    for name in ended:
+        yield name, _not_made(tasks[name])
+
+
+def _not_made(task: Task) -> Made:
+    """What is to be said where a process was ended from outside: the pool tells not which, and gives up on all."""
+    reason = "a process that made artifacts was ended from outside (out of memory?); build again with --jobs 1"
+    shutil.rmtree(task.root / "artifacts", ignore_errors=True)
+    names = task.precisions or task.target.precisions
+    return Made(rows=[Row(target=task.target.name, precision=name, status="failed", reason=reason) for name in names])
 
 
 def _task(request: Request, target: Target, prepared: Prepared, finished: Finished) -> Task:
@@ -162,7 +180,7 @@ def _follows_from(request: Request, prepared: Prepared) -> dict[str, object]:
         "calibration": material.calibration.described.sha256,
         "evaluation": [material.evaluation.described.sha256, material.truth.true.tolist()],
         "targets": [target.model_dump(mode="json") for target in all_targets()],
-        "asked": [request.precisions, request.rounds, request.allow_fallback],
+        "asked": [request.precisions, request.rounds, request.allow_fallback, request.options],
     }
 
 
@@ -180,7 +198,11 @@ def _write_manifest(folder: Path, prepared: Prepared, made: Made) -> None:
         model=material.spec,
         source=describe(model),
         artifacts=tuple(made.artifacts),
-        golden=write_golden(folder, [tensors[index] for index in material.frames], material.reference),
+        golden=write_golden(
+            folder,
+            [tensors[index] for index in material.frames],
+            [material.results(run) for run in material.reference],
+        ),
         calibration=material.calibration.described,
         evaluation=material.evaluation.described,
         warnings=tuple(made.warnings),

@@ -39,6 +39,13 @@ def _target_names() -> list[str]:
     return [AUTO, *(target.name for target in all_targets())]
 
 
+def _option_names() -> list[str]:
+    from converters.table import FAMILIES
+    from targets.load import all_targets
+
+    return [f"{target.name}.{key}=" for target in all_targets() for key in FAMILIES[target.family].settable]
+
+
 @app.callback(invoke_without_command=True)
 def program(
     *, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False
@@ -93,6 +100,14 @@ def build(
     allow_fallback: Annotated[
         list[str] | None, typer.Option(help="A target whose layers may run elsewhere than meant; may be repeated.")
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TARGET.KEY=VALUE",
+            help="Set an option of a target's converter; may be repeated.",
+            autocompletion=_option_names,
+        ),
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -104,12 +119,15 @@ def build(
     Example: `edgetally-convert build models/yolox-nano --out yolox.bundle --calibration my-labelled-pictures`
 
     Example: `edgetally-convert build my-model -t x86-openvino --calibration road.mp4 -o my.bundle --json`
+
+    Example: `edgetally-convert build my-model -t x86-tensorrt --option x86-tensorrt.placement=modelopt -o my.bundle`
     """
     from converters.show import bundle_summary, missing_targets, print_bundle, print_rows, progress_bar
     from converters.table import check_front_end
 
     check_front_end()
     from converters.build import build as build_bundle
+    from converters.options import parse_options
     from converters.report.write import read_report
 
     names = tuple(name for name in target or () if name != AUTO)
@@ -125,6 +143,7 @@ def build(
         rounds=rounds,
         jobs=jobs,
         allow_fallback=tuple(allow_fallback or ()),
+        options=parse_options(option or ()),
     )
     if sizes:
         _sweep(request, sizes, as_json=as_json)

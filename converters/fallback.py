@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from contracts.errors import ArtifactError
 
 ELSEWHERE = "elsewhere"
-_QUANTISED = ("int8", "int8-a16", "dynamic")
+QUANTISED = frozenset({"int8", "int8-a16", "dynamic"})
+"""Precisions whose layers compute in integers but for those that are kept out."""
 
 
 def check_executed(artifact: str, precision: str, executed: Mapping[str, int] | None) -> None:
@@ -34,7 +35,7 @@ def check_executed(artifact: str, precision: str, executed: Mapping[str, int] | 
             f"{artifact}: {elsewhere} of {layers} layers were handed to another provider or processor; "
             "allow it by name with --allow-fallback, or choose another target"
         )
-    if precision in _QUANTISED and not any(number for kind, number in executed.items() if kind.startswith("int")):
+    if precision in QUANTISED and not any(number for kind, number in executed.items() if kind.startswith("int")):
         raise ArtifactError(
             f"{artifact}: 0 of {layers} layers ran in int8 ({_said(executed)}): it fell back to floating point; "
             "choose another precision"

@@ -53,12 +53,13 @@ def _write(bundle: Path, number: int, frame: NDArray[np.uint8], reference: Tenso
 
 
 def _save_arrays(file: Path, arrays: Tensors) -> None:
-    """An .npz of float32 arrays; ``np.savez`` takes names as keywords, and an output may be called ``file``."""
+    """An .npz of float32 and integers; ``np.savez`` takes names as keywords, and an output may be called ``file``."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in arrays.items():
             # A ZipInfo of its own carries no date, so that the same model gives the same bytes.
             with archive.open(_undated(name), "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, value.astype(np.float32), allow_pickle=False)
+                kept = value.astype(np.float32) if value.dtype.kind == "f" else value
+                np.lib.format.write_array(entry, kept, allow_pickle=False)
 
 
 def _undated(name: str) -> zipfile.ZipInfo:

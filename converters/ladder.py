@@ -15,8 +15,8 @@ from pathlib import Path
 from contracts.errors import ArtifactError, DeviceError, RuntimeMissingError, StorageError
 from contracts.manifest import Artifact
 from contracts.measurement import Accuracy
-from converters.artifacts import checking_lanes, describe
-from converters.fallback import check_executed
+from converters.artifacts import checking_lanes, describe, with_host_stage
+from converters.fallback import QUANTISED, check_executed
 from converters.families.base import Emitted, Family, Job, Recipe
 from converters.material import Material
 from converters.parity import tolerance_of
@@ -24,7 +24,6 @@ from converters.report.rows import Row, Status
 from converters.trial import Trial, try_lanes
 from targets.load import Target
 
-QUANTISED = frozenset({"int8", "int8-a16"})  # precisions whose layers may be kept out
 _KEPT_OUT = (0.05, 0.15, 0.3)  # of all layers, a round each: the worst few usually carry most of the loss
 
 Tell = Callable[[str], None]
@@ -116,7 +115,7 @@ class Ladder:
 
     def _attempt(self, recipe: Recipe, folder: Path) -> Made:
         try:
-            emitted = self.family.emit(self.job, recipe, folder)
+            emitted = with_host_stage(self.family.emit(self.job, recipe, folder), self.job.rest)
         except StorageError:
             raise
         except DeviceError as error:
@@ -129,7 +128,7 @@ class Ladder:
         untried = [row.execution_precision for row in rows if row.status == "kept" and row.accuracy is None]
         made = Made(rows=rows, warnings=list(emitted.warnings))
         if trials or untried:
-            described = describe(self.root, self.target, recipe, emitted, trials)
+            described = describe(self.root, self.job.spec, self.target, recipe, emitted, trials)
             names = [trial.execution_precision for trial in trials] + [name for name in untried if name]
             artifact = described.model_copy(update={"execution_precisions": tuple(names)})
             made.artifacts.append(artifact)
@@ -215,6 +214,12 @@ def _problem(trial: Trial, material: Material) -> str | None:
     accuracy = trial.accuracy
     if accuracy.verdict != "failed":
         return None
+    if material.evaluation.answers is not None:
+        right = 1 + accuracy.bias / accuracy.mean_true
+        return (
+            f"{right:.2%} of the answers that FP32 gives on {accuracy.n} pictures are its own, "
+            f"the budget is {1 - accuracy.max_loss:.2%}"
+        )
     return (
         f"it loses {accuracy.loss:.2%} of the mean count on {accuracy.n} pictures (bias "
         f"{accuracy.bias_change.estimate:+.2%}, error {accuracy.error_rise.estimate:+.2%}), "

@@ -5,21 +5,24 @@ It is handed to other processes, so it holds arrays and paths only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from contracts.model_spec import ModelSpec
+from contracts.output_spec import ClassesOutput, LandmarksOutput
 from converters.gate import Counts, Truth
 from converters.pictures.dataset import Dataset
 from converters.pictures.item import spread
 from converters.source import Model
 from runtime.decoders.table import open_decoder
-from runtime.metrics import count_of
-from runtime.results import Tensors
+from runtime.metrics import agreeing, count_of
+from runtime.results import Result, Tensors
 
 PARITY_FRAMES = 16
+ANSWERING = (ClassesOutput, LandmarksOutput)
+"""Outputs whose results are right or wrong: the budget is of the share of right ones, the accuracy."""
 TUNING_PICTURES = 64  # their raw outputs are held in memory while a threshold is looked for
 
 
@@ -38,6 +41,7 @@ class Material:
         calibration: pictures to calibrate and tune on.
         tuning: indices of those to tune on.
         tuning_counts: what FP32 counts on these.
+        handed_on: names of what the first of two stages hands on; none where the network runs as a whole.
     """
 
     spec: ModelSpec
@@ -50,6 +54,18 @@ class Material:
     calibration: Dataset
     tuning: tuple[int, ...]
     tuning_counts: Counts
+    handed_on: frozenset[str] = frozenset()
+
+    def compared(self, outputs: Tensors) -> Tensors:
+        """Those that are compared number by number.
+
+        Of two stages it is what goes between them: how many results the second gives depends on rounding.
+        """
+        return {name: value for name, value in outputs.items() if not self.handed_on or name in self.handed_on}
+
+    def results(self, outputs: Tensors) -> Tensors:
+        """Those that the decoder reads: the network's own."""
+        return {name: value for name, value in outputs.items() if name not in self.handed_on}
 
     def limited(self, pictures: int | None) -> Material:
         """The same with fewer pictures in every role, for what takes seconds a picture; itself where None.
@@ -77,7 +93,7 @@ def class_ids(spec: ModelSpec) -> frozenset[int] | None:
 
 
 def counts_of(spec: ModelSpec, outputs: Iterable[Tensors], dataset: Dataset, indices: Sequence[int]) -> Counts:
-    """What a model counts on pictures of a dataset.
+    """What a model counts on pictures of a dataset; of one that answers, how many of its answers are right.
 
     Args:
         spec: decides the decoder.
@@ -85,10 +101,20 @@ def counts_of(spec: ModelSpec, outputs: Iterable[Tensors], dataset: Dataset, ind
         dataset: where the pictures lie in the input.
         indices: which pictures.
     """
-    decoder, classes = open_decoder(spec), class_ids(spec)
-    placements = (dataset.placements[index] for index in indices)
-    pairs = zip(outputs, placements, strict=True)
-    return np.array([count_of(decoder.decode(output, where), classes) for output, where in pairs], np.float64)
+    classes, answers = class_ids(spec), dataset.answers
+    pairs = zip(results_of(spec, outputs, dataset, indices), indices, strict=True)
+    if answers is None:
+        return np.array([count_of(result, classes) for result, _ in pairs], np.float64)
+    return np.array([agreeing(result, answers[index]) for result, index in pairs], np.float64)
+
+
+def results_of(
+    spec: ModelSpec, outputs: Iterable[Tensors], dataset: Dataset, indices: Sequence[int]
+) -> Iterator[Result]:
+    """What a network's outputs mean; arguments as in `counts_of`."""
+    decoder = open_decoder(spec)
+    for output, index in zip(outputs, indices, strict=True):
+        yield decoder.decode(output, dataset.placements[index])
 
 
 def make_material(model: Model, calibration: Dataset, evaluation: Dataset) -> Material:
@@ -103,12 +129,13 @@ def make_material(model: Model, calibration: Dataset, evaluation: Dataset) -> Ma
         ModelFileError: the reference does not run, or gives no finite numbers.
         DocumentError: nothing is on the pictures that could be counted.
     """
+    calibration, evaluation = (_with_answers(model, dataset) for dataset in (calibration, evaluation))
     judged = tuple(range(len(evaluation)))
     frames = tuple(spread(len(evaluation), PARITY_FRAMES))
     tuning = tuple(spread(len(calibration), TUNING_PICTURES))
     counts = _reference_counts(model, evaluation, judged)
     truth = Truth("reference", counts, counts)
-    if evaluation.counts is not None:
+    if evaluation.counts is not None and evaluation.answers is None:
         truth = Truth("labels", evaluation.counts, counts)
     return Material(
         spec=model.directory.spec,
@@ -121,9 +148,26 @@ def make_material(model: Model, calibration: Dataset, evaluation: Dataset) -> Ma
         calibration=calibration,
         tuning=tuning,
         tuning_counts=_reference_counts(model, calibration, tuning),
+        handed_on=frozenset(model.directory.spec.cut_at),
     )
 
 
 def _reference_counts(model: Model, dataset: Dataset, indices: Sequence[int]) -> Counts:
-    tensors = dataset.tensors()
-    return counts_of(model.directory.spec, model.run(tensors[index] for index in indices), dataset, indices)
+    return counts_of(model.directory.spec, _reference_outputs(model, dataset, indices), dataset, indices)
+
+
+def _reference_outputs(model: Model, dataset: Dataset, indices: Sequence[int]) -> Iterator[Tensors]:
+    """What the decoder reads, one picture after the other."""
+    tensors, between = dataset.tensors(), frozenset(model.directory.spec.cut_at)
+    for run in model.run(tensors[index] for index in indices):
+        yield {name: value for name, value in run.items() if name not in between}
+
+
+def _with_answers(model: Model, dataset: Dataset) -> Dataset:
+    """The dataset with FP32's own answers, where the model answers rather than counts."""
+    spec = model.directory.spec
+    if not isinstance(spec.output, ANSWERING):
+        return dataset
+    every = range(len(dataset))
+    outputs = _reference_outputs(model, dataset, every)
+    return replace(dataset, answers=tuple(results_of(spec, outputs, dataset, every)))

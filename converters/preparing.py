@@ -9,10 +9,10 @@ from pathlib import Path
 from converters.families.base import Job
 from converters.material import Material, make_material
 from converters.pictures.choose import Limits, check_disjoint, choose_pictures
-from converters.pictures.dataset import calibration_warnings, write_dataset
+from converters.pictures.dataset import Dataset, calibration_warnings, write_dataset
 from converters.quantize.recognise import recognise
 from converters.request import Request
-from converters.source import Model, source_digest, write_folded
+from converters.source import Folded, Model, source_digest, write_folded
 from targets.load import Target
 
 
@@ -23,7 +23,7 @@ class Prepared:
     Args:
         model: what was read.
         material: what each artifact is tried on.
-        folded: the model with the preparation folded in; None where the source is not ONNX.
+        folded: the model with the preparation folded in, as far as the source is ONNX.
         quantised: whether the model came quantised already.
         scratch: a folder that goes with the build.
         warnings: what a person should know.
@@ -31,7 +31,7 @@ class Prepared:
 
     model: Model
     material: Material
-    folded: Path | None
+    folded: Folded
     quantised: bool
     scratch: Path
     warnings: tuple[str, ...]
@@ -48,7 +48,8 @@ class Prepared:
         return Job(
             spec=spec,
             source=self.model.directory.model_file,
-            folded=self.folded,
+            folded=self.folded.file,
+            rest=self.folded.rest,
             origin=origin,
             scratch=scratch,
             calibration=self.material.calibration.file,
@@ -82,7 +83,21 @@ def prepare(request: Request, model: Model, scratch: Path, begin: Callable[[str]
     material = make_material(model, calibration, evaluation)
     begin("simplifying the graph")
     frames = evaluation.tensors()[list(material.frames)]
-    folded, warnings = write_folded(model, frames, material.reference, scratch)
-    said = (*calibration.warnings, *evaluation.warnings, *calibration_warnings(calibration), *warnings)
+    folded = write_folded(model, frames, material.reference, scratch)
+    said = (*calibration.warnings, *evaluation.warnings, *_said_of(request, calibration), *folded.warnings)
     quantised = model.graph is not None and recognise(model.graph).kind != "none"
     return Prepared(model, material, folded, quantised, scratch, said)
+
+
+def _said_of(request: Request, calibration: Dataset) -> tuple[str, ...]:
+    """What to say of the pictures that ranges are found on, if any are."""
+    if request.precisions == ("fp32",):
+        return ()
+    if request.calibration is not None:
+        return calibration_warnings(calibration)
+    roles = "fitted to" if request.evaluation else "fitted to and judged on"
+    said = (
+        f"without --calibration, rounded forms were {roles} a synthetic road: they may count otherwise on your "
+        "cameras; give --calibration with a clip, or 100 to 500 pictures, of theirs"
+    )
+    return (said,)

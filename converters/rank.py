@@ -8,6 +8,8 @@ from converters.ladder import Tell
 from converters.material import Material
 from converters.quantize.ranges import tensor_ranges
 from converters.quantize.sensitivity import rank_layers
+from runtime.artifact_lanes import HOST_BACKEND
+from runtime.backends.table import open_lane
 from runtime.decoders.table import open_decoder
 from runtime.metrics import result_error
 from runtime.prepare import place
@@ -26,8 +28,13 @@ def rank(job: Job, material: Material, tell: Tell) -> list[str]:
     decoder = open_decoder(spec)
     where = place(spec.input, spec.input.width, spec.input.height)
 
+    rest = open_lane(HOST_BACKEND, job.rest) if job.rest else None
+
+    def results(outputs: Tensors) -> Tensors:
+        return rest.infer(outputs) if rest else outputs
+
     def error(outputs: Tensors, reference: Tensors) -> float:
-        return result_error(decoder.decode(outputs, where), decoder.decode(reference, where))
+        return result_error(decoder.decode(results(outputs), where), decoder.decode(results(reference), where))
 
     ranges = tensor_ranges(job.folded, job.calibration, "minmax", cache=job.scratch)
     layers = rank_layers(

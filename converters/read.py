@@ -6,7 +6,7 @@ A file from outside may hold anything; whatever the ONNX library makes of it, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ import onnx
 from onnx import external_data_helper, shape_inference, version_converter
 
 from contracts.errors import ModelFileError
+from contracts.manifest import TensorInfo
 from contracts.model_spec import InputSpec
 from converters.shapes import Dimension, check_static, fitted_shape
 
@@ -73,6 +74,21 @@ def output_shapes(file: Path, model: onnx.ModelProto) -> dict[str, tuple[int, ..
         ModelFileError: one is open; it and its dimension are named.
     """
     return {value.name: check_static(file, value.name, _shape(value)) for value in model.graph.output}
+
+
+def input_infos(file: Path, model: onnx.ModelProto) -> tuple[TensorInfo, ...]:
+    """The inputs as they stand in a file that was written; their sizes are fixed."""
+    return tuple(_info(file, value, tuple(size.dim_value for size in _sizes(value))) for value in model.graph.input)
+
+
+def output_infos(file: Path, model: onnx.ModelProto) -> tuple[TensorInfo, ...]:
+    """The outputs as they stand in a file that was written.
+
+    Raises:
+        ModelFileError: one has no fixed size, or a type that NumPy has not.
+    """
+    shapes = output_shapes(file, model)
+    return tuple(_info(file, value, shapes[value.name]) for value in model.graph.output)
 
 
 def opset(model: onnx.ModelProto) -> int:
@@ -195,8 +211,22 @@ def _only_input(file: Path, model: onnx.ModelProto) -> onnx.ValueInfoProto:
     return inputs[0]
 
 
+def _info(file: Path, value: onnx.ValueInfoProto, shape: tuple[int, ...]) -> TensorInfo:
+    kind = value.type.tensor_type.elem_type
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+    except KeyError:
+        raise ModelFileError(f"{file}: {value.name!r} has an unknown type {kind}; export it again") from None
+    return TensorInfo(name=value.name, dtype=str(dtype), shape=shape)
+
+
+def _sizes(value: onnx.ValueInfoProto) -> Sequence[onnx.TensorShapeProto.Dimension]:
+    dimensions: Sequence[onnx.TensorShapeProto.Dimension] = value.type.tensor_type.shape.dim
+    return dimensions
+
+
 def _shape(value: onnx.ValueInfoProto) -> list[Dimension]:
-    return [_dimension(dimension) for dimension in value.type.tensor_type.shape.dim]
+    return [_dimension(dimension) for dimension in _sizes(value)]
 
 
 def _dimension(dimension: onnx.TensorShapeProto.Dimension) -> Dimension:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,7 @@ class Request:
         rounds: how often the worst layers are kept out of INT8, 0 to 3.
         jobs: targets made at once.
         allow_fallback: targets whose layers may run elsewhere than meant.
+        options: target to options of its family that are set for this build (`converters.options`).
         size: width and height in pixels instead of model.toml's, for models that can be run at another size.
     """
 
@@ -45,4 +46,5 @@ class Request:
     rounds: int = 3
     jobs: int = 1
     allow_fallback: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     size: tuple[int, int] | None = None

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contracts.documents import MachineModel
-from contracts.errors import EdgetallyError
+from contracts.errors import DocumentError, EdgetallyError
 from contracts.manifest import Artifact
 from converters.ladder import Made
 from converters.pack import locked, remove_abandoned, write_through
@@ -93,13 +93,14 @@ def finished_targets(out: Path, follows_from: Mapping[str, object]) -> Iterator[
         follows_from: everything that the artifacts follow from, as JSON.
 
     Raises:
-        OSError: nothing can be written there, or the same build is under way.
+        DocumentError: the same build is under way.
+        OSError: nothing can be written there.
     """
     key = hashlib.sha256(json.dumps(follows_from, sort_keys=True, default=str).encode()).hexdigest()[:16]
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.parent / f".{out.name}.finished-{key}"
     folder.mkdir(exist_ok=True)
-    with locked(folder):
+    with _alone(folder, out):
         _remove_others(out, folder)
         try:
             yield Finished(folder)
@@ -111,6 +112,18 @@ def finished_targets(out: Path, follows_from: Mapping[str, object]) -> Iterator[
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, out: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(folder))
+        except BlockingIOError:
+            raise DocumentError(
+                "--out", [f"another build of the same is writing {out}; wait until it ends, or give another path"]
+            ) from None
+        yield
 
 
 def _linked(source: str, copy: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.backends.table import open_lane
+from runtime.artifact_lanes import open_artifact_lanes
 from runtime.bundle import Bundle
 from runtime.golden import check_golden
 
@@ -21,12 +21,7 @@ def self_test(bundle: Bundle) -> None:
         for execution_precision in artifact.execution_precisions:
             if execution_precision not in tried:
                 continue
-            lane = open_lane(
-                artifact.backend,
-                bundle.entry(artifact),
-                execution_precision=execution_precision,
-                options=artifact.options,
-            )
+            (lane,) = open_artifact_lanes(bundle, artifact, execution_precision=execution_precision)
             try:
                 check_golden(lane, bundle, artifact, execution_precision)
             finally:

@@ -14,8 +14,9 @@ from rich.text import Text
 from contracts.facts import Requirement
 from contracts.manifest import Artifact, Manifest, Parity
 from converters.report.rows import Row
+from converters.report.words import stages
 from converters.request import Progress as ProgressCallback
-from converters.table import EXTRA, missing_package
+from converters.table import extra_of, missing_package
 from runtime.bundle import Bundle
 from targets.load import all_targets
 
@@ -102,6 +103,8 @@ def print_bundle(bundle: Bundle) -> None:
     model, source = manifest.model, manifest.source
     console.print(Text(f"{bundle.path}: {model.name} {model.version}, bundle {(manifest.digest or '')[:12]}"))
     console.print(Text(f"from {source.file} {source.sha256[:12]}, {manifest.converter}, {manifest.created}"))
+    if model.stage:
+        console.print(Text(f"stages: {stages(model)}"))
     for role, pictures in (("calibrated", manifest.calibration), ("judged", manifest.evaluation)):
         if pictures:
             console.print(Text(f"{role} on: {pictures.origin}"))
@@ -177,6 +180,7 @@ def print_targets(rows: list[dict[str, object]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         missing = row["missing"]
-        here = f"no: {missing} is missing, run: pip install 'edgetally[{EXTRA}]'" if missing else "yes"
+        extra = extra_of(str(missing))
+        here = f"no: {missing} is missing, run: pip install 'edgetally[{extra}]'" if missing else "yes"
         table.add_row(Text(str(row["name"])), Text(str(row["description"])), Text(here))
     Console().print(table)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from contracts.errors import ModelFileError
 from contracts.manifest import Source
 from converters.fold import fold
-from converters.quantize.graph import normalised
+from converters.quantize.graph import mark_first_stage, normalised
 from converters.read import external_files, input_name, opset, output_shapes, read_onnx
 from converters.reference import prepared, run_onnx
 from converters.simplify import simplify
+from converters.stages import HOST_FILE, cut, with_ends
 from runtime.bundle import sha256
 from runtime.model_dir import ModelDir
 from runtime.results import Tensors
@@ -38,16 +39,16 @@ class Model:
         directory: where it is, and its model.toml.
         input_name: its one input.
         graph: the checked ONNX; None where the file is an OpenVINO IR.
-        refitted: whether the graph has another size than the file.
+        changed: whether the graph is not the file's: it has another size, or gives out what the first stage hands on.
     """
 
     directory: ModelDir
     input_name: str
     graph: onnx.ModelProto | None
-    refitted: bool = False
+    changed: bool = False
 
     def run(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[Tensors]:
-        """What the file as it was given computes in FP32.
+        """What the file as it was given computes in FP32; of a model in stages also what the first hands on.
 
         Args:
             frames: uint8 ``(height, width, 3)`` BGR each, as the artifacts take them.
@@ -59,7 +60,7 @@ class Model:
         inputs = (prepared(frame[np.newaxis], spec) for frame in frames)
         while some := list(islice(inputs, _AT_ONCE)):
             if self.graph is not None:
-                ran = self.graph.SerializeToString() if self.refitted else file
+                ran = self.graph.SerializeToString() if self.changed else file
                 yield from run_onnx(file, ran, self.input_name, some)
             else:
                 from converters.ir import read_ir, run_ir
@@ -80,7 +81,11 @@ def open_model(directory: ModelDir, *, refit: bool = False) -> Model:
     file, spec = directory.model_file, directory.spec.input
     if file.suffix == ".onnx":
         graph = read_onnx(file, spec, refit=refit)
-        return Model(directory, input_name(graph), graph, refit)
+        ends = directory.spec.cut_at
+        shown = with_ends(file, graph, ends) if ends else graph
+        return Model(directory, input_name(graph), shown, refit or bool(ends))
+    if directory.spec.stage:
+        raise ModelFileError(f"{file}: only ONNX files can be cut into stages, got {file.suffix}; export to ONNX")
     if file.suffix == ".xml":
         from converters.ir import check_ir, read_ir
 
@@ -88,10 +93,23 @@ def open_model(directory: ModelDir, *, refit: bool = False) -> Model:
     raise ModelFileError(f"{file}: expected model.onnx or model.xml, no target takes {file.suffix}; export to ONNX")
 
 
-def write_folded(
-    model: Model, frames: NDArray[np.uint8], reference: Sequence[Tensors], folder: Path
-) -> tuple[Path | None, tuple[str, ...]]:
-    """Simplify the graph, fold the preparation in and write it.
+@dataclass(frozen=True)
+class Folded:
+    """What every ONNX family starts from.
+
+    Args:
+        file: ONNX with the preparation folded in, of the first stage where there are two; None for an IR.
+        rest: ONNX of the stage that follows on the host processor, if any.
+        warnings: what a person should know.
+    """
+
+    file: Path | None = None
+    rest: Path | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def write_folded(model: Model, frames: NDArray[np.uint8], reference: Sequence[Tensors], folder: Path) -> Folded:
+    """Simplify the graph, fold the preparation in and write it, and the stage that follows beside it.
 
     Args:
         model: what was read.
@@ -99,24 +117,40 @@ def write_folded(
         reference: what the model gave for them.
         folder: where it is written.
 
-    Returns:
-        The ONNX file (None where the model is an IR) and warnings.
-
     Raises:
-        ModelFileError: an output has no fixed size even after simplifying.
+        ModelFileError: an output of the first stage has no fixed size even after simplifying, or the network cannot be
+            cut where model.toml says.
     """
     if model.graph is None:
-        return None, ()
+        return Folded()
     import onnx
 
     file, spec = model.directory.model_file, model.directory.spec.input
     inputs = [prepared(frame[np.newaxis], spec) for frame in frames]
-    graph, warning = simplify(file, model.graph, inputs, reference)
+    graph, rest = _stages(model, folder)
+    wanted = [value.name for value in graph.graph.output]
+    graph, warning = simplify(file, graph, inputs, [{name: run[name] for name in wanted} for run in reference])
     output_shapes(file, graph)
     path = folder / "folded.onnx"
     # Every node has a name from here on: exclusion lists go by them.
-    onnx.save(normalised(fold(graph, spec)), path)
-    return path, (warning,) if warning else ()
+    folded = normalised(fold(graph, spec))
+    if rest:
+        mark_first_stage(folded)
+    onnx.save(folded, path)
+    return Folded(path, rest, (warning,) if warning else ())
+
+
+def _stages(model: Model, folder: Path) -> tuple[onnx.ModelProto, Path | None]:
+    """The stage that takes the picture, and the file of the one that follows."""
+    import onnx
+
+    ends = model.directory.spec.cut_at
+    assert model.graph is not None  # asked by the caller
+    if not ends:
+        return model.graph, None
+    first, rest = cut(model.directory.model_file, model.graph, ends)
+    onnx.save(rest, folder / HOST_FILE)
+    return first, folder / HOST_FILE
 
 
 def source_digest(file: Path) -> str:

@@ -57,7 +57,7 @@ def _benchmarks(
     setting = (_cpus(), 1)  # a lane a core: what the agent takes by default
     for precision in artifact.execution_precisions:
         tell(f"measuring {artifact.id} in {precision}")
-        job = job_of(bundle / artifact.entry, artifact, spec, precision, setting, effort)
+        job = job_of(bundle, artifact, spec, precision, setting, effort)
         try:
             benchmarks.append(run_benchmark(job))
         except EdgetallyError as error:

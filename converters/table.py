@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import cast
 
@@ -13,6 +14,7 @@ from converters.families.base import Family
 from converters.toolchains.table import TOOLCHAINS
 
 EXTRA = "convert"
+_EXTRAS = {"onnxruntime_qnn": "qnn", "tensorrt_rtx": "tensorrt-rtx"}  # of packages that ``convert`` does not bring
 
 
 @dataclass(frozen=True)
@@ -22,24 +24,38 @@ class Entry:
     Args:
         module: imported when the family is opened.
         packages: import names that it needs, those of its backend included.
+        settable: options that a person may set for a build, with their values; no values where the family alone can
+            tell. What a target's facts follow from (a chip, a release) is none of them.
     """
 
     module: str
     packages: tuple[str, ...]
+    settable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+_PLACEMENT = {"placement": ("edgetally", "modelopt")}
+_TIDL = {
+    "tensor_bits": ("8", "16"),
+    "accuracy_level": ("0", "1"),
+    "allow_host_fallback": ("true", "false"),
+    "calibration_frames": (),
+    "calibration_iterations": (),
+    "deny_types": (),
+}
 FAMILIES = {
-    "onnxruntime": Entry("converters.families.onnxruntime", ("onnx", "onnxruntime")),
+    "onnxruntime": Entry("converters.families.onnxruntime", ("onnx", "onnxruntime"), {"int8": ("u8s8", "u8u8")}),
     "openvino": Entry("converters.families.openvino", ("openvino",)),
     "qnn": Entry("converters.families.qnn", ("onnx", "onnxruntime", "onnxruntime_qnn")),
     "snpe": Entry("converters.families.snpe", ("onnx",)),
-    "tidl": Entry("converters.families.tidl", ("onnx", "ai_edge_litert")),
+    "tidl": Entry("converters.families.tidl", ("onnx", "ai_edge_litert"), _TIDL),
     "tflite": Entry("converters.families.tflite", ("onnx", "ai_edge_litert")),
-    "tensorrt": Entry("converters.families.tensorrt", ("onnx", "onnxruntime", "onnxconverter_common")),
+    "tensorrt": Entry("converters.families.tensorrt", ("onnx", "onnxruntime", "onnxconverter_common"), _PLACEMENT),
     "tensorrt_rtx": Entry(
-        "converters.families.tensorrt_rtx", ("onnx", "onnxruntime", "onnxconverter_common", "tensorrt_rtx")
+        "converters.families.tensorrt_rtx",
+        ("onnx", "onnxruntime", "onnxconverter_common", "tensorrt_rtx"),
+        {"compute": ()},
     ),
-    "deepstream": Entry("converters.families.deepstream", ("onnx", "onnxruntime", "onnxconverter_common")),
+    "deepstream": Entry("converters.families.deepstream", ("onnx", "onnxruntime", "onnxconverter_common"), _PLACEMENT),
 }
 _TOOLS = (
     *("onnx", "onnxslim", "onnxruntime", "onnxconverter-common", "numpy", "openvino", "nncf"),
@@ -57,8 +73,13 @@ def open_family(name: str) -> Family:
     """
     package = missing_package(name)
     if package:
-        raise RuntimeMissingError(f"target family {name!r}", package, EXTRA)
+        raise RuntimeMissingError(f"target family {name!r}", package, extra_of(package))
     return cast("Family", importlib.import_module(FAMILIES[name].module))
+
+
+def extra_of(package: str) -> str:
+    """The extra of edgetally that brings a package."""
+    return _EXTRAS.get(package, EXTRA)
 
 
 def missing_package(name: str) -> str | None:

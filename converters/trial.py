@@ -62,7 +62,8 @@ def try_lanes(lanes: Sequence[Lane], material: Material, execution_precision: st
     tuned = _tuned(runner, material) if tolerance is None else None
     spec = tuned.applied_to(material.spec) if tuned else material.spec
     outputs = list(runner.run(material.evaluation, material.frames))
-    parity = compare(outputs, material.reference, execution_precision=execution_precision, tolerance=tolerance)
+    ours, theirs = ([material.compared(run) for run in runs] for runs in (outputs, material.reference))
+    parity = compare(ours, theirs, execution_precision=execution_precision, tolerance=tolerance)
     _check_comparable(parity)
     counts = _counts(runner, spec, material)
     return Trial(
@@ -90,6 +91,11 @@ class _Runner:
         self._lanes = lanes
         self._input_name = input_name
 
+    def results(self, dataset: Dataset, indices: Sequence[int], material: Material) -> Iterator[Tensors]:
+        """Of the outputs for some pictures what the decoder reads, so many at once that memory stays bounded."""
+        for start in range(0, len(indices), _AT_ONCE):
+            yield from [material.results(run) for run in self.run(dataset, indices[start : start + _AT_ONCE])]
+
     def run(self, dataset: Dataset, indices: Sequence[int]) -> Iterator[Tensors]:
         """The outputs for some pictures of a dataset, so many at once that memory stays bounded."""
         tensors = dataset.tensors()
@@ -115,11 +121,15 @@ class _Runner:
 def _counts(runner: _Runner, spec: ModelSpec, material: Material) -> Counts:
     judged, dataset = material.judged, material.evaluation
     parts = [judged[start : start + _AT_ONCE] for start in range(0, len(judged), _AT_ONCE)]
-    return np.concatenate([counts_of(spec, list(runner.run(dataset, part)), dataset, part) for part in parts])
+    return np.concatenate(
+        [counts_of(spec, list(runner.results(dataset, part, material)), dataset, part) for part in parts]
+    )
 
 
 def _tuned(runner: _Runner, material: Material) -> Tuned | None:
-    outputs = list(runner.run(material.calibration, material.tuning))
+    if material.calibration.answers is not None:
+        return None  # no threshold makes an answer another one
+    outputs = list(runner.results(material.calibration, material.tuning, material))
     return tune(
         material.spec,
         lambda spec: counts_of(spec, outputs, material.calibration, material.tuning),
@@ -131,7 +141,7 @@ def _decoded(outputs: Sequence[Tensors], material: Material, spec: ModelSpec) ->
     ours, theirs = open_decoder(spec), open_decoder(material.spec)
     placements = [material.evaluation.placements[index] for index in material.frames]
     errors = [
-        result_error(ours.decode(output, where), theirs.decode(reference, where))
+        result_error(ours.decode(material.results(output), where), theirs.decode(material.results(reference), where))
         for output, reference, where in zip(outputs, material.reference, placements, strict=True)
     ]
-    return decoded_parity(errors, sample_indices(material.reference))
+    return decoded_parity(errors, sample_indices([material.results(run) for run in material.reference]))

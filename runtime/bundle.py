@@ -50,10 +50,21 @@ class Bundle:
         Raises:
             BundleError: one is missing or changed.
         """
+        return self._named(artifact, artifact.entry)
+
+    def host_entry(self, artifact: Artifact) -> Path | None:
+        """The file of the stage that follows on the host processor, checked likewise; None where none does.
+
+        Raises:
+            BundleError: a file is missing or changed.
+        """
+        return self._named(artifact, artifact.host_stage.entry) if artifact.host_stage else None
+
+    def _named(self, artifact: Artifact, name: str) -> Path:
         paths = {entry.path: self.file(entry) for entry in artifact.files}
-        if artifact.entry not in paths:
-            raise BundleError(f"{self.path}: artifact {artifact.id} names entry {artifact.entry!r}, which it lacks")
-        return paths[artifact.entry]
+        if name not in paths:
+            raise BundleError(f"{self.path}: artifact {artifact.id} names entry {name!r}, which it lacks")
+        return paths[name]
 
     def artifact(self, artifact_id: str) -> Artifact:
         """The artifact of that id.

@@ -15,17 +15,10 @@ from pathlib import Path
 from contracts.facts import FactValue
 from contracts.measurement import Environment
 from runtime.backends.table import BACKENDS
+from runtime.instruction_sets import instruction_sets
 
 _ROOT = Path("/")
 _PLAUSIBLE_C = range(-40, 151)  # a sensor that is not wired says 0 K or 255
-_ISA = frozenset(
-    (
-        *("avx", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-        *("amx_tile", "amx_int8", "amx_bf16", "fma", "sse4_2"),
-        *("asimd", "asimdhp", "asimddp", "fphp", "i8mm", "bf16", "sve", "sve2"),
-    )
-)
-"""Instruction sets that a runtime's kernels ask for: x86 flags and Arm features of /proc/cpuinfo."""
 
 
 def read_environment(backend: str, root: Path = _ROOT) -> Environment:
@@ -39,7 +32,7 @@ def read_environment(backend: str, root: Path = _ROOT) -> Environment:
     return Environment(
         device=host_name(root),
         cpus=_cpus(),
-        isa=_instruction_sets(root),
+        isa=instruction_sets(_read(root / "proc/cpuinfo")),
         governor=_read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         power_mode=_power_mode(root),
         temperature_c=_temperature(root),
@@ -59,7 +52,7 @@ def host_facts(root: Path = _ROOT) -> dict[str, FactValue]:
         "arch": platform.machine(),
         "os": platform.system().lower(),
         "cpu.count": _cpus(),
-        "cpu.isa": _instruction_sets(root),
+        "cpu.isa": instruction_sets(_read(root / "proc/cpuinfo")),
     }
     return facts | _versions()
 
@@ -94,11 +87,6 @@ def _memory_mb(field: str) -> float:
 
 def _cpus() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _instruction_sets(root: Path) -> tuple[str, ...]:
-    flags = _field(_read(root / "proc/cpuinfo"), r"^(?:flags|Features)\s*:\s*(.+)$") or ""
-    return tuple(sorted(_ISA & set(flags.split())))
 
 
 def _versions() -> dict[str, FactValue]:

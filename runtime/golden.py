@@ -41,7 +41,8 @@ def check_golden(lane: Lane, bundle: Bundle, artifact: Artifact, execution_preci
     for sample in bundle.manifest.golden:
         frame, expected = _load(bundle, sample)
         outputs = lane.infer({tensor.name: frame[np.newaxis]})
-        _check_raw(artifact, parity, outputs, expected)
+        if artifact.host_stage is None:  # else how many results there are depends on rounding
+            _check_raw(artifact, parity, outputs, expected)
         if parity.decoded:
             errors.append(result_error(ours.decode(outputs, where), theirs.decode(expected, where)))
     if parity.decoded:

@@ -27,6 +27,7 @@ from contracts.documents import MachineModel, read_document
 from contracts.errors import DocumentError
 from contracts.measurement import Benchmark, Latency
 from contracts.model_spec import ModelSpec
+from runtime.artifact_lanes import with_rest
 from runtime.backends.base import Lane
 from runtime.backends.table import open_lanes
 from runtime.console import run_program
@@ -84,6 +85,8 @@ class MeasureJob(MachineModel):
         threads: of each lane.
         spec: of the model, for preparing and decoding.
         input_name: of the artifact's one input.
+        host_file: what follows on the host processor, in a model of several stages; absolute too.
+        handed_on: names of what goes there.
         effort: how long.
     """
 
@@ -95,6 +98,8 @@ class MeasureJob(MachineModel):
     threads: int = Field(1, ge=1, le=1024)
     spec: ModelSpec
     input_name: str
+    host_file: Path | None = None
+    handed_on: tuple[str, ...] = ()
     effort: Effort = FULL
 
 
@@ -119,6 +124,7 @@ def measure(job: MeasureJob) -> Benchmark:
         threads=job.threads,
         options=job.options,
     )
+    lanes = with_rest(lanes, job.host_file, job.handed_on, threads=job.threads)
     load_ms = (time.perf_counter() - begun) * 1000
     try:
         runners = [_Runner(lane, job.spec, job.input_name) for lane in lanes]

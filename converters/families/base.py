@@ -28,6 +28,7 @@ class Job:
         calibration: an .npy of uint8 ``(n, height, width, 3)`` BGR, as the artifact takes them, to be memory-mapped;
             None where there are none.
         options: the target's ``[options]``, all of which the family honours or refuses.
+        rest: ONNX of the stage that follows ``folded`` on the host processor; it goes along as it is.
         quantised: whether the model came quantised already (by training for it, or by another tool): it is passed on
             as such, in precision ``int8``, or refused.
     """
@@ -40,6 +41,7 @@ class Job:
     calibration: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     quantised: bool = False
+    rest: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Emitted:
         stand_in: a file that computes the same on this host's backend for it (see `targets.load.Target.checked_with`),
             where the entry itself cannot be opened here.
         warnings: what a person should know about it.
+        rest: the stage that follows on the host processor, beside the entry; the ladder puts it there.
     """
 
     precision: str
@@ -83,6 +86,7 @@ class Emitted:
     toolchain: Mapping[str, str]
     stand_in: Path | None = None
     warnings: tuple[str, ...] = ()
+    rest: Path | None = None
 
 
 class Family(Protocol):

@@ -17,6 +17,7 @@ from converters.nvidia.deepstream import settings, strip_preparation, write_conf
 from converters.nvidia.generations import GENERATIONS, check_rules, generation_of
 from converters.nvidia.making import make
 from converters.nvidia.parser import is_installed, parse
+from converters.read import input_infos, output_infos
 
 _ONNX = "model.onnx"
 _WORKSPACE_MIB = 1024
@@ -27,6 +28,11 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
     generation_of(job.options, _WHERE)
     require_onnx(job, "DeepStream")
+    if job.rest is not None:
+        raise ModelFileError(
+            f"{job.source}: nvinfer runs one network a picture and cannot hand on to a second stage; build for a "
+            "target of the TensorRT family, whose artifacts our agent runs"
+        )
     made = {"int8"} if job.quantised else tensorrt.PRECISIONS
     return tuple(precision for precision in wanted if precision in made)
 
@@ -55,8 +61,8 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
     return Emitted(
         precision=recipe.precision,
         entry=write_config(folder, settings(job.spec.input, recipe.precision, _WORKSPACE_MIB), job.spec.labels),
-        inputs=tensorrt.input_infos(model),
-        outputs=tensorrt.output_infos(job, model),
+        inputs=input_infos(job.source, model),
+        outputs=output_infos(job.source, model),
         rounded=recipe.precision != "fp32",
         floors=(),
         toolchain={"onnx": onnx.__version__, **version},

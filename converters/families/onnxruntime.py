@@ -11,10 +11,10 @@ import onnx
 
 from contracts.errors import ModelFileError
 from contracts.facts import Requirement
-from contracts.manifest import TensorInfo
 from converters.families.base import Emitted, Job, Recipe, require_onnx
+from converters.families.onnxruntime_dynamic import DYNAMIC, nothing_to_round, write_dynamic
 from converters.families.onnxruntime_int8 import METHODS, optimised, weight_type, write_quantised
-from converters.read import first_line, opset, output_shapes
+from converters.read import first_line, input_infos, opset, output_infos
 
 # The first ONNX Runtime that implements an opset or reads an IR version, from its "ONNX Runtime compatibility" page.
 _BY_OPSET = {11: "1.0", 12: "1.3", 13: "1.6", 14: "1.8", 15: "1.9", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15"}
@@ -23,10 +23,14 @@ _BY_IR = {8: "1.12", 9: "1.15", 10: "1.18"}
 
 
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """See `converters.families.base.Family`."""
+    """See `converters.families.base.Family`; ``dynamic`` only of a model that has something in it for it."""
     weight_type(job)  # refuses other options
     require_onnx(job, "ONNX Runtime")
-    made = {"int8"} if job.quantised else {"fp32", "int8"}
+    made = {"int8"} if job.quantised else {"fp32", "int8", DYNAMIC}
+    if DYNAMIC in made and DYNAMIC in wanted and (why := nothing_to_round(job)):
+        if set(wanted) == {DYNAMIC}:
+            raise ModelFileError(why)
+        made.remove(DYNAMIC)
     return tuple(precision for precision in wanted if precision in made)
 
 
@@ -42,6 +46,8 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
     toolchain = {"onnx": onnx.__version__}
     if recipe.precision == "int8" and not job.quantised:
         toolchain["onnxruntime"] = write_quantised(job, recipe, entry)
+    elif recipe.precision == DYNAMIC:
+        toolchain["onnxruntime"] = write_dynamic(job, recipe, entry)
     else:
         shutil.copyfile(job.folded, entry)
     model = onnx.load(entry)
@@ -49,32 +55,20 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # its exceptions share no base class
         raise ModelFileError(f"{job.source}: the quantised graph is not valid ({first_line(error)})") from error
-    (frame,) = model.graph.input
-    shape = tuple(dimension.dim_value for dimension in frame.type.tensor_type.shape.dim)
     return Emitted(
         precision=recipe.precision,
         entry=entry,
-        inputs=(TensorInfo(name=frame.name, dtype="uint8", shape=shape),),
-        outputs=tuple(_info(job, model, name, shape) for name, shape in output_shapes(job.source, model).items()),
-        rounded=recipe.precision == "int8",
+        inputs=input_infos(job.source, model),
+        outputs=output_infos(job.source, model),
+        rounded=recipe.precision != "fp32",
         floors=(*_floors(model), *_instructions(job, recipe)),
         toolchain=toolchain,
     )
 
 
-def _info(job: Job, model: onnx.ModelProto, name: str, shape: tuple[int, ...]) -> TensorInfo:
-    (value,) = (value for value in model.graph.output if value.name == name)
-    kind = value.type.tensor_type.elem_type
-    try:
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
-    except KeyError:
-        raise ModelFileError(f"{job.source}: output {name!r} has an unknown type {kind}; export it again") from None
-    return TensorInfo(name=name, dtype=str(dtype), shape=shape)
-
-
 def _instructions(job: Job, recipe: Recipe) -> tuple[Requirement, ...]:
     """Without VNNI, products of unsigned and signed bytes are added in 16 bits, which overflows on x86."""
-    if recipe.precision != "int8" or job.options.get("int8") != "u8s8":
+    if recipe.precision == "fp32" or job.options.get("int8") != "u8s8":
         return ()
     return (Requirement(fact="cpu.isa", has_any=("avx512_vnni", "avx_vnni", "amx_int8")),)
 
@@ -92,11 +86,16 @@ def executed(emitted: Emitted, execution_precision: str) -> Mapping[str, int] | 
     return dict(counted)
 
 
-def _kind(operator: str) -> str:
-    if operator in {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "QGemm", "DynamicQuantizeMatMul"}:
-        return "int8"
-    return (
-        "f32"
-        if operator in {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose"}
-        else ""
+_INTEGER = frozenset(
+    (
+        *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "QGemm"),
+        *("DynamicQuantizeMatMul", "DynamicQuantizeLSTM"),
     )
+)
+_FLOAT = frozenset(("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose", "LSTM"))
+
+
+def _kind(operator: str) -> str:
+    if operator in _INTEGER:
+        return "int8"
+    return "f32" if operator in _FLOAT else ""

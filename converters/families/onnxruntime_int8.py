@@ -6,35 +6,39 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.calibrate import TensorData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from contracts.errors import DocumentError, ModelFileError
 from converters.families.base import Job, Recipe
 from converters.fold import PREFIX
-from converters.quantize.graph import Graph, load_named
-from converters.quantize.heads import head_layers
+from converters.quantize.graph import Graph, attribute, load_named
+from converters.quantize.heads import ends, with_activations
 from converters.quantize.opset import at_opset
-from converters.quantize.reader import calibration_frames
+from converters.quantize.ranges import Ranges, tensor_ranges
 from converters.read import MAX_IR, first_line
+from runtime.bundle import sha256
 
 METHODS = ("minmax", "percentile")
-"""Ways to find ranges, cheapest first; with all but convolutions in float yolox-nano lost more than with either."""
+"""Ways to find ranges, cheapest first."""
 
 _WEIGHTS = {"u8s8": QuantType.QInt8, "u8u8": QuantType.QUInt8}
 _OPSET = 17  # scales per channel need 13
-_MANY, _FEW = 300, 32  # pictures; percentile holds every tensor of all of them
+_ROUNDED_ANYWAY = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 
 def write_quantised(job: Job, recipe: Recipe, entry: Path) -> str:
-    """Write the folded model with Q/DQ in it; the preparation and a density's head stay in floating point.
+    """Write the folded model with Q/DQ in it; the preparation and the last layers stay in floating point.
 
     Args:
         job: option ``int8`` is the types of activations and weights: ``u8s8`` (processors with VNNI) or ``u8u8`` (Arm,
@@ -49,35 +53,99 @@ def write_quantised(job: Job, recipe: Recipe, entry: Path) -> str:
         DocumentError: the option is none of these.
         ModelFileError: there are no calibration pictures, or it does not quantise the model.
     """
-    assert job.folded is not None  # the family refused it
     if job.calibration is None:
         raise ModelFileError(f"{job.source}: INT8 needs calibration pictures; give --calibration")
     weights = weight_type(job)
-    percentile = recipe.method == "percentile"
-    with tempfile.TemporaryDirectory(dir=job.scratch) as folder, _silent():
-        ready = Path(folder, "ready.onnx")
-        try:
-            onnx.save(at_opset(onnx.load(job.folded), _OPSET), ready)
-            quant_pre_process(str(ready), str(ready), skip_symbolic_shape=True)
-            quantize_static(
-                str(ready),
-                str(entry),
-                _Reader(job.calibration, ready, _FEW if percentile else _MANY),
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
-                weight_type=weights,
-                per_channel=True,
-                calibrate_method=CalibrationMethod.Percentile if percentile else CalibrationMethod.MinMax,
-                nodes_to_exclude=_excluded(job, recipe, ready),
-            )
-        except ModelFileError:
-            raise
-        except Exception as error:  # its exceptions share no base class
-            raise ModelFileError(
-                f"{job.source}: ONNX Runtime does not quantise it ({first_line(error)}); choose another precision"
-            ) from error
-    _finish(entry)
+    source = _prepared(job)
+    model = load_named(source)
+    excluded = _excluded(job, recipe, Graph(model))
+    ranges = tensor_ranges(source, job.calibration, recipe.method, cache=job.scratch)
+    try:
+        with _silent():
+            quantised = _quantised(model, ranges, weights, excluded)
+    except Exception as error:  # its exceptions share no base class
+        raise _refused(job, error) from error
+    _hold(quantised.graph, excluded)
+    quantised.ir_version = min(quantised.ir_version, MAX_IR)  # which older runtimes read
+    onnx.save(quantised, entry)
     return str(ort.__version__)
+
+
+def _prepared(job: Job) -> Path:
+    """The folded model as ONNX Runtime's quantiser wants it; made once for all recipes."""
+    assert job.folded is not None  # the family refused it
+    ready = job.scratch / f"ready-{sha256(job.folded)[:20]}.onnx"
+    if ready.is_file():
+        return ready
+    with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
+        own = Path(folder, "ready.onnx")
+        raised = at_opset(onnx.load(job.folded), _OPSET)
+        try:
+            onnx.save(raised, own)
+            with _silent():
+                quant_pre_process(str(own), str(own), skip_symbolic_shape=True)
+        except Exception as error:  # its exceptions share no base class
+            raise _refused(job, error) from error
+        onnx.save(load_named(own), own)
+        own.replace(ready)
+    return ready
+
+
+def _quantised(model: onnx.ModelProto, ranges: Ranges, weights: QuantType, excluded: list[str]) -> onnx.ModelProto:
+    """What `onnxruntime.quantization.quantize_static` gives, from ranges that are known."""
+    found = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
+    operators = sorted({*QLinearOpsRegistry, *QDQRegistry})
+    quantizer = QDQQuantizer(model, True, False, weights, QuantType.QUInt8, found, [], excluded, operators, {})
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    quantised: onnx.ModelProto = quantizer.model.model
+    return quantised
+
+
+def _hold(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
+    """See to it that what was kept out computes in float on a device, and reads floats where there are any.
+
+    ONNX Runtime rounds the weights of a layer in float by itself, with one scale for all channels, if what it reads is
+    dequantised with one scale (its transformer WeightBiasQuantization; in 1.31 only if its result is quantised too).
+    With the same scale written once for each channel it does not.
+    """
+    producers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.name in excluded:
+            for index, name in enumerate(node.input):
+                restored = producers.get(name)
+                if restored is None or restored.op_type != "DequantizeLinear" or restored.input[0] not in producers:
+                    continue
+                exact = producers[restored.input[0]].input[0]
+                if exact in producers and producers[exact].name in excluded:
+                    node.input[index] = exact
+                elif index == 0 and node.op_type in _ROUNDED_ANYWAY:
+                    nodes.append(_by_channel(graph, restored, node, constants))
+                    node.input[index] = nodes[-1].output[0]
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _by_channel(
+    graph: onnx.GraphProto, restored: onnx.NodeProto, layer: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
+) -> onnx.NodeProto:
+    """A DequantizeLinear for one layer, with the scale of another one for each of its channels."""
+    base = f"{layer.name}/by_channel"
+    shape = constants[layer.input[1]].dims
+    channels = {
+        "Conv": shape[1] * attribute(layer, "group", 1),
+        "ConvTranspose": shape[0],
+        "Gemm": shape[attribute(layer, "transB", 0)],
+    }[layer.op_type]
+    names = []
+    for part, name in zip(("scale", "zero"), restored.input[1:], strict=True):
+        value = numpy_helper.to_array(constants[name])
+        graph.initializer.append(numpy_helper.from_array(np.full(channels, value, value.dtype), f"{base}/{part}"))
+        names.append(f"{base}/{part}")
+    return helper.make_node("DequantizeLinear", [restored.input[0], *names], [f"{base}/real"], base, axis=1)
 
 
 def optimised(model: Path) -> onnx.ModelProto:
@@ -88,18 +156,6 @@ def optimised(model: Path) -> onnx.ModelProto:
         options.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
         ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         return onnx.load(options.optimized_model_filepath)
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
-    """Hands the pictures to the calibrator, one at a time."""
-
-    def __init__(self, calibration: Path, model: Path, most: int) -> None:
-        (self._input,) = (value.name for value in onnx.load(model, load_external_data=False).graph.input)
-        self._frames: Iterator[NDArray[np.uint8]] = calibration_frames(calibration, most)
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        frame = next(self._frames, None)
-        return None if frame is None else {self._input: frame}
 
 
 def weight_type(job: Job) -> QuantType:
@@ -118,22 +174,20 @@ def weight_type(job: Job) -> QuantType:
     return _WEIGHTS[kind]
 
 
-def _excluded(job: Job, recipe: Recipe, model: Path) -> list[str]:
-    graph = Graph(load_named(model))
+def _excluded(job: Job, recipe: Recipe, graph: Graph) -> list[str]:
     names = [node.name for node in graph.nodes]
     missing = sorted(set(recipe.kept_out) - set(names))
     if missing:
         raise ModelFileError(f"{job.source}: there is no layer {missing[0]!r} to keep out of INT8; keep out another")
-    heads = head_layers(graph)
     # The preparation is exact in float32 and costs next to nothing.
-    return sorted({*recipe.kept_out, *heads, *(name for name in names if name.startswith(f"{PREFIX}/"))})
+    prepared = (name for name in names if name.startswith(f"{PREFIX}/"))
+    return sorted({*with_activations(graph, recipe.kept_out), *ends(graph), *prepared})
 
 
-def _finish(entry: Path) -> None:
-    """An IR version that older runtimes read."""
-    model = onnx.load(entry)
-    model.ir_version = min(model.ir_version, MAX_IR)
-    onnx.save(model, entry)
+def _refused(job: Job, error: Exception) -> ModelFileError:
+    return ModelFileError(
+        f"{job.source}: ONNX Runtime does not quantise it ({first_line(error)}); choose another precision"
+    )
 
 
 @contextlib.contextmanager

@@ -21,13 +21,12 @@ import onnx
 
 from contracts.errors import DocumentError, ModelFileError
 from contracts.facts import Requirement
-from contracts.manifest import TensorInfo
 from converters.families.base import Emitted, Job, Recipe, refuse_quantised, require_onnx
 from converters.qnn.context import LAYERS, Context, compile_context
 from converters.qnn.prepare import float_graph
 from converters.qnn.quantise import A8, A16, quantised_file
 from converters.quantize.ranges import METHODS
-from converters.read import output_shapes
+from converters.read import input_infos, output_infos
 from runtime.hexagon import COMPILE_OPTIONS, DEVICE_OPTIONS, METADATA, NO_FLOAT, htp_problems
 
 _FP16 = "fp16"
@@ -63,16 +62,11 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
     entry = folder / "model.onnx"
     context = compile_context(job.source, _source_model(job, recipe, has_float=has_float), entry, settings)
     _write(entry, context, {**job.origin, **_made_for(options)})
-    (frame,) = context.model.graph.input
-    shape = tuple(dimension.dim_value for dimension in frame.type.tensor_type.shape.dim)
     return Emitted(
         precision=recipe.precision,
         entry=entry,
-        inputs=(TensorInfo(name=frame.name, dtype="uint8", shape=shape),),
-        outputs=tuple(
-            TensorInfo(name=name, dtype="float32", shape=sizes)
-            for name, sizes in output_shapes(job.source, context.model).items()
-        ),
+        inputs=input_infos(job.source, context.model),
+        outputs=output_infos(job.source, context.model),
         rounded=True,
         floors=(Requirement(fact="runtime.qnn", at_least=_floor()),),
         toolchain={

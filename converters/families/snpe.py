@@ -14,9 +14,8 @@ from pathlib import Path
 import onnx
 
 from contracts.errors import DocumentError, ModelFileError
-from contracts.manifest import TensorInfo
 from converters.families.base import Emitted, Job, Recipe, refuse_quantised, require_onnx
-from converters.read import output_shapes
+from converters.read import input_infos, output_infos
 from converters.snpe.job import CALIBRATIONS, MODEL, RESULT, write_job
 from converters.snpe.tools import find_sdk, run_tools
 
@@ -52,16 +51,11 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
         _check(job, work / written.result)
         shutil.copyfile(work / written.result, entry)
         model = onnx.shape_inference.infer_shapes(onnx.load(work / MODEL))
-    (frame,) = model.graph.input
-    shape = tuple(dimension.dim_value for dimension in frame.type.tensor_type.shape.dim)
     return Emitted(
         precision=recipe.precision,
         entry=entry,
-        inputs=(TensorInfo(name=frame.name, dtype="float32", shape=shape),),
-        outputs=tuple(
-            TensorInfo(name=output, dtype="float32", shape=sizes)
-            for output, sizes in output_shapes(job.source, model).items()
-        ),
+        inputs=input_infos(job.source, model),
+        outputs=output_infos(job.source, model),
         rounded=recipe.precision != "fp32",
         floors=(),
         toolchain={"qairt": sdk.root.name},

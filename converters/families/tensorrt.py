@@ -24,13 +24,13 @@ from contracts.engine_recipe import (
 )
 from contracts.errors import ModelFileError
 from contracts.facts import Requirement
-from contracts.manifest import TensorInfo
 from converters.families.base import Emitted, Job, Recipe, require_onnx
+from converters.nvidia import modelopt
 from converters.nvidia.generations import GENERATIONS, Rules, check_rules, generation_of
 from converters.nvidia.making import Made, make
 from converters.nvidia.parser import Parsed, is_installed, parse
 from converters.quantize.ranges import METHODS
-from converters.read import output_shapes
+from converters.read import input_infos, output_infos
 
 PRECISIONS: Mapping[str, EnginePrecision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
 _FLAGS: Mapping[EnginePrecision, tuple[BuilderFlag, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("FP16", "INT8")}
@@ -57,7 +57,9 @@ def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
 
 def methods(job: Job, precision: str) -> tuple[str, ...]:
     """See `converters.families.base.Family`."""
-    return METHODS if precision == "int8" and not job.quantised else ("",)
+    if precision != "int8" or job.quantised:
+        return ("",)
+    return modelopt.METHODS if job.options.get("placement") == modelopt.TOOLCHAIN else METHODS
 
 
 def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
@@ -119,16 +121,16 @@ def stand_in(job: Job, recipe: Recipe, made: Made, generation: str) -> Path | No
 
 
 def asked_parser(entry: Path, recipe: Recipe, made: Made) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """Parse and build the ONNX: the parser's version, and a warning where it is not here.
+    """Parse and build the ONNX: the versions of the parser and of what else made it, and a warning without a parser.
 
     Raises:
         ModelFileError: it is refused, or its layers are not what they are meant to be.
     """
     if not is_installed():
-        return {}, (_NOT_ASKED,)
+        return made.toolchain, (_NOT_ASKED,)
     parsed = parse(entry)
     check_layers(entry, recipe, made, parsed)
-    return {"tensorrt-rtx": parsed.version}, ()
+    return {"tensorrt-rtx": parsed.version, **made.toolchain}, ()
 
 
 def check_layers(file: Path, recipe: Recipe, made: Made, parsed: Parsed) -> None:
@@ -163,8 +165,8 @@ def _recipe(job: Job, recipe: Recipe, made: Made, entry: Path) -> EngineRecipe:
         precision=precision,
         strongly_typed=rules.strongly_typed,
         flags=() if rules.strongly_typed else _FLAGS[precision],
-        inputs=input_infos(made.model),
-        outputs=output_infos(job, made.model),
+        inputs=input_infos(job.source, made.model),
+        outputs=output_infos(job.source, made.model),
         workspace_mib=_WORKSPACE_MIB,
         low_memory=_low_memory(rules),
         expected=_expected(precision, made),
@@ -190,24 +192,3 @@ def _expected(precision: EnginePrecision, made: Made) -> Expected:
         half=int(half * _SHARE_EXPECTED),
         total=made.layers,
     )
-
-
-def input_infos(model: onnx.ModelProto) -> tuple[TensorInfo, ...]:
-    """The inputs as they stand in the ONNX."""
-    return tuple(_info(value) for value in model.graph.input)
-
-
-def output_infos(job: Job, model: onnx.ModelProto) -> tuple[TensorInfo, ...]:
-    """The outputs as they stand in the ONNX.
-
-    Raises:
-        ModelFileError: one has no fixed size.
-    """
-    output_shapes(job.source, model)
-    return tuple(_info(value) for value in model.graph.output)
-
-
-def _info(value: onnx.ValueInfoProto) -> TensorInfo:
-    tensor = value.type.tensor_type
-    dtype = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    return TensorInfo(name=value.name, dtype=dtype, shape=tuple(size.dim_value for size in tensor.shape.dim))

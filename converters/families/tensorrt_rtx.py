@@ -23,6 +23,7 @@ from converters.families.base import Emitted, Job, Recipe, refuse_quantised, req
 from converters.nvidia.generations import GENERATIONS, check_rules
 from converters.nvidia.making import make
 from converters.nvidia.parser import parse
+from converters.read import input_infos, output_infos
 from runtime.plan_header import HEADER_SIZE, read_plan_header
 
 COMPUTE = ("75", "80", "86", "89", "120", "121")
@@ -71,8 +72,8 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
     return Emitted(
         precision=recipe.precision,
         entry=entry,
-        inputs=tensorrt.input_infos(made.model),
-        outputs=tensorrt.output_infos(job, made.model),
+        inputs=input_infos(job.source, made.model),
+        outputs=output_infos(job.source, made.model),
         rounded=recipe.precision != "fp32",
         floors=(_version_of(entry), Requirement(fact="gpu.sm", any_of=compute)),
         toolchain={"onnx": onnx.__version__, "tensorrt-rtx": parsed.version},

@@ -19,10 +19,9 @@ from contracts.documents import MachineModel
 from contracts.errors import DocumentError, ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
-from contracts.model_spec import DensityOutput
 from converters.families.base import Emitted, Job, Recipe, refuse_quantised, require_onnx
 from converters.quantize.graph import Graph, load_named
-from converters.quantize.heads import head_layers
+from converters.quantize.heads import head_layers, with_activations
 from converters.read import first_line, output_shapes
 from converters.tflite.flatbuffer import Graph as TfliteGraph
 from converters.tflite.flatbuffer import read_graph, rename_ends
@@ -170,8 +169,7 @@ def _convert(names: Renamed, folder: Path) -> None:
 
 def _rounding(job: Job, recipe: Recipe, float32: _Float, entry: Path) -> _Rounding:
     graph = read_graph(float32.file)
-    found = operators_of(float32.names, float32.records, graph)
-    keep = kept_tensors(found, (*recipe.kept_out, *_head(job)), graph)
+    keep = _kept(job, recipe, float32, graph)
     question = _Rounding(model=str(float32.file), entry=str(entry), precision=recipe.precision, keep=keep)
     if recipe.precision != "int8":
         return question
@@ -179,10 +177,17 @@ def _rounding(job: Job, recipe: Recipe, float32: _Float, entry: Path) -> _Roundi
     return question.model_copy(update=pictures)
 
 
-def _head(job: Job) -> tuple[str, ...]:
-    """What stays in floating point whatever the recipe: the last layer of a density (`head_layers` says why)."""
+def _kept(job: Job, recipe: Recipe, float32: _Float, graph: TfliteGraph) -> tuple[str, ...]:
+    """Names of the tensors whose operators stay in floating point: those of the recipe, and the last layers.
+
+    `head_layers` says why the last ones.
+    """
     assert job.folded is not None  # `precisions` refused it
-    return head_layers(Graph(load_named(job.folded))) if isinstance(job.spec.output, DensityOutput) else ()
+    source = Graph(load_named(job.folded))
+    found = operators_of(float32.names, float32.records, graph)
+    together = with_activations(source, (*recipe.kept_out, *head_layers(source)))
+    # Activations may have gone into their layer's operator; a layer that was asked for has to be there.
+    return kept_tensors(found, (*recipe.kept_out, *(name for name in together if name in found)), graph)
 
 
 def _pictures(job: Job) -> Path:
@@ -290,9 +295,7 @@ def _left_float(job: Job, recipe: Recipe, float32: _Float, graph: TfliteGraph) -
     """Say which convolutions and products of an int8 file stayed in floating point though nobody asked for it."""
     if recipe.precision not in {"int8", "dynamic"}:
         return ()
-    source = read_graph(float32.file)
-    found = operators_of(float32.names, float32.records, source)
-    asked = set(kept_tensors(found, (*recipe.kept_out, *_head(job)), source))
+    asked = set(_kept(job, recipe, float32, read_graph(float32.file)))
     left = [name for name, types in heavy_types(graph).items() if "int8" not in types and name not in asked]
     if not left:
         return ()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import onnx
 
@@ -92,17 +93,31 @@ GENERATIONS: Mapping[Generation, Rules] = {
 }
 
 
-def generation_of(options: Mapping[str, str], where: str) -> Generation:
-    """The generation that a target's options name, which may name nothing else.
+class Options(WrittenModel):
+    """What a target of TensorRT or DeepStream may set.
+
+    Attributes:
+        generation: of TensorRT.
+        placement: who places the Q/DQ pairs of int8: ``edgetally`` (`converters.quantize.placement`), or NVIDIA's
+            ``modelopt``, which has to be installed.
+    """
+
+    generation: Generation
+    placement: Literal["edgetally", "modelopt"] = "edgetally"
+
+
+def options_of(options: Mapping[str, str], where: str) -> Options:
+    """A target's options.
 
     Raises:
-        DocumentError: it is missing or unknown, or another option is there.
+        DocumentError: one is missing, unknown, or has another value.
     """
-    return read_document(_Options, options, where).generation
+    return read_document(Options, options, where)
 
 
-class _Options(WrittenModel):
-    generation: Generation
+def generation_of(options: Mapping[str, str], where: str) -> Generation:
+    """The generation that a target's options name; see `options_of`."""
+    return options_of(options, where).generation
 
 
 def check_rules(model: onnx.ModelProto, generation: Generation, name: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ from onnx import helper
 from contracts.errors import ModelFileError
 from converters.families.base import Job, Recipe
 from converters.fold import PREFIX
+from converters.nvidia import modelopt
 from converters.nvidia.generations import Rules
 from converters.quantize.graph import Graph, load_named, normalised
 from converters.quantize.half import beyond_half, to_half
@@ -34,6 +36,7 @@ class Made:
         quantised: how many layers are quantised.
         layers: how many layers do the work.
         warnings: what a person should know.
+        toolchain: what else wrote it, name to version.
     """
 
     model: onnx.ModelProto
@@ -42,6 +45,7 @@ class Made:
     quantised: int
     layers: int
     warnings: tuple[str, ...]
+    toolchain: Mapping[str, str] = field(default_factory=dict)
 
 
 def make(job: Job, recipe: Recipe, rules: Rules, generation: str) -> Made:
@@ -53,11 +57,13 @@ def make(job: Job, recipe: Recipe, rules: Rules, generation: str) -> Made:
 
     Raises:
         ModelFileError: the model is quantised in a way that TensorRT refuses, or cannot be written so.
+        ToolchainMissingError: ModelOpt is to place the pairs and is not installed.
     """
     base = source_of(job, recipe, generation)
     in_float, warnings = _beyond_half(job, recipe, base)
+    toolchain: Mapping[str, str] = {}
     if recipe.precision == "int8":
-        base = quantised(job, recipe, base, integer_weights=rules.integer_weights)
+        base, toolchain = quantised(job, recipe, base, integer_weights=rules.integer_weights)
     typed = rules.strongly_typed and recipe.precision != "fp32"
     shipped = to_half(_at_least_half_scales(base), kept_out=in_float) if typed else base
     stand_in = to_half(base, kept_out=in_float) if recipe.precision == "fp16" and not typed else base
@@ -67,7 +73,7 @@ def make(job: Job, recipe: Recipe, rules: Rules, generation: str) -> Made:
         shipped = float_input(shipped)
     emulates_itself = rules.takes_uint8 and (recipe.precision == "fp32" or typed == (recipe.precision == "fp16"))
     layers, count = count_layers(shipped)
-    return Made(shipped, None if emulates_itself else stand_in, in_float, count, layers, warnings)
+    return Made(shipped, None if emulates_itself else stand_in, in_float, count, layers, warnings, toolchain)
 
 
 def source_of(job: Job, recipe: Recipe, generation: str) -> onnx.ModelProto:
@@ -89,14 +95,20 @@ def source_of(job: Job, recipe: Recipe, generation: str) -> onnx.ModelProto:
     return cast_first(folded)
 
 
-def quantised(job: Job, recipe: Recipe, model: onnx.ModelProto, *, integer_weights: bool) -> onnx.ModelProto:
-    """The model with Q/DQ pairs; as it is where it came with its own.
+def quantised(
+    job: Job, recipe: Recipe, model: onnx.ModelProto, *, integer_weights: bool
+) -> tuple[onnx.ModelProto, Mapping[str, str]]:
+    """The model with Q/DQ pairs, and who else placed them; as it is where it came with its own.
 
     Raises:
         ModelFileError: there are no calibration pictures.
+        ToolchainMissingError: ModelOpt is to place them and is not installed.
     """
     if recognise(model).kind != "none":
-        return model
+        return model, {}
+    if job.options.get("placement") == modelopt.TOOLCHAIN:
+        placed = modelopt.place(job, recipe, model, integer_weights=integer_weights)
+        return placed.model, placed.toolchain
     if job.calibration is None:
         raise ModelFileError(f"{job.source}: INT8 needs calibration pictures; give --calibration")
     graph = Graph(normalised(model))
@@ -104,7 +116,7 @@ def quantised(job: Job, recipe: Recipe, model: onnx.ModelProto, *, integer_weigh
     wanted = {node.input[0] for node in graph.nodes if node.name in layers}
     wanted |= set(residual_adds(graph, layers).values())
     ranges = _ranges(job, job.calibration, recipe.method, wanted)
-    return insert_qdq(model, ranges, kept_out=recipe.kept_out, integer_weights=integer_weights)
+    return insert_qdq(model, ranges, kept_out=recipe.kept_out, integer_weights=integer_weights), {}
 
 
 def cast_first(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from contracts.documents import MachineModel
 from contracts.errors import ModelFileError, RuntimeMissingError
+from converters.processes import last_line, signal_name
 
 PACKAGE = "tensorrt_rtx"
 _SECONDS = 600  # for one network; tiny ones take 0.2
@@ -79,17 +80,18 @@ def _ask(onnx_file: Path, job: str) -> _Answer:
     command = [sys.executable, "-m", "converters.nvidia.child"]
     try:
         run = subprocess.run(  # noqa: S603 - our own module
-            command, input=job, capture_output=True, text=True, timeout=_SECONDS, cwd=_ROOT, check=False
+            command, input=job.encode(), capture_output=True, timeout=_SECONDS, cwd=_ROOT, check=False
         )
     except subprocess.TimeoutExpired:
         raise ModelFileError(
             f"{onnx_file}: TensorRT for RTX did not build it within {_SECONDS} s; choose another target"
         ) from None
     if run.returncode != 0:
-        last = next((line for line in reversed(run.stderr.splitlines()) if line.strip()), f"status {run.returncode}")
-        raise ModelFileError(f"{onnx_file}: TensorRT for RTX ended on it ({last.strip()}); choose another target")
+        code = run.returncode
+        how = last_line(run.stderr) or (f"status {code}" if code > 0 else signal_name(-code))
+        raise ModelFileError(f"{onnx_file}: TensorRT for RTX ended on it ({how}); choose another target")
     # What its libraries print to stdout themselves stands before the answer.
-    return _Answer.model_validate_json(run.stdout[run.stdout.index("{") :])
+    return _Answer.model_validate_json(run.stdout[run.stdout.index(b"{") :])
 
 
 def _sentence(errors: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contracts.errors import DocumentError
@@ -72,9 +72,7 @@ def choose_pictures(
         return _split(spec, calibration, limits)
     judging = _judging(_items(spec, evaluation, "--evaluation", limits.evaluation), evaluation, limits.evaluation)
     if calibration is None:
-        road = _road(spec, limits.calibration, _CALIBRATION_SEED)
-        said = "calibrated on the synthetic road: INT8 ranges may not fit real pictures; give --calibration"
-        return Chosen(road.items, road.origin, (said,)), judging
+        return _road(spec, limits.calibration, _CALIBRATION_SEED), judging
     items = _items(spec, calibration, "--calibration", limits.calibration)
     return _taken(items, calibration, limits.calibration, "--calibration"), judging
 
@@ -118,10 +116,15 @@ def _split(spec: InputSpec, source: Path, limits: Limits) -> tuple[Chosen, Chose
         ours, theirs = _by_clip(items)
     else:
         ours, theirs = items[: len(items) // 2], items[len(items) // 2 :]
-    return (
-        _taken(ours, source, limits.calibration, "--calibration"),
-        _judging(theirs, source, limits.evaluation),
-    )
+    calibration = _taken(ours, source, limits.calibration, "--calibration")
+    left_out = len(items) - len(ours) - len(theirs)
+    if left_out:
+        said = (
+            f"{left_out} of {len(items)} pictures of {source.name} name no clip and were left out, for they may be of "
+            "a clip that is used; fill in column 'clip' of counts.csv"
+        )
+        calibration = replace(calibration, warnings=(*calibration.warnings, said))
+    return calibration, _judging(theirs, source, limits.evaluation)
 
 
 def _by_clip(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:

@@ -16,6 +16,7 @@ from contracts.model_spec import InputSpec
 from converters.pictures.choose import MIN_PICTURES, Chosen
 from converters.pictures.item import Item
 from runtime.prepare import Placement, Preparer
+from runtime.results import Result
 
 FEW = 100  # calibration pictures below which ranges are taken from too little; NNCF's default is 300, TIDL's least 50
 _ALIKE = 2.0  # grey levels between the thumbnails of a picture and of its nearest other
@@ -33,6 +34,8 @@ class Dataset:
         counts: ``(n,)`` true counts, or None where one is not known.
         described: what the manifest says of them.
         warnings: what a person should know.
+        answers: what has to come out for each, of a network whose results are right or wrong rather than counted; None
+            of one that counts.
     """
 
     file: Path
@@ -40,6 +43,7 @@ class Dataset:
     counts: NDArray[np.float64] | None
     described: PictureSet
     warnings: tuple[str, ...] = ()
+    answers: tuple[Result, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.placements)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import onnx
 
 from contracts.errors import ModelFileError
+from converters.processes import last_line, signal_name
 from converters.read import MAX_IR, first_line
 
 TIME_LIMIT_S = 900.0
@@ -89,24 +89,16 @@ def compiler_said(code: int, log: bytes) -> str:
         code: the process's exit code; the negative number of a signal where one ended it.
         log: its stderr, whatever it holds.
     """
-    text = log.decode(errors="replace")
     if code < 0:
-        return f"QNN's compiler was ended by {_signal(-code)}; choose another target or export the model again"
-    lines = [line for line in text.splitlines() if "Unsupported nodes in QNN EP" in line]
+        return f"QNN's compiler was ended by {signal_name(-code)}; choose another target or export the model again"
+    lines = [line for line in log.decode(errors="replace").splitlines() if "Unsupported nodes in QNN EP" in line]
     nodes = list(dict.fromkeys(_UNSUPPORTED.findall(lines[-1]))) if lines else []
     if nodes:
         shown = ", ".join(f"{kind} {name!r}" for name, kind in nodes[:_NAMED])
         more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
         return f"HTP does not take {shown}{more}, which would run on the CPU; export without, or choose another target"
-    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), f"exit code {code}")
-    return f"QNN's compiler refuses it ({last[:300]}); choose another target or export the model again"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    last = last_line(log) or f"exit code {code}"
+    return f"QNN's compiler refuses it ({last}); choose another target or export the model again"
 
 
 def _layers(folder: Path) -> dict[str, int]:

@@ -23,7 +23,7 @@ from converters.families.base import Job, Recipe
 from converters.fold import PREFIX
 from converters.qnn.prepare import prepared_range, quantisable_graph, with_byte_input, with_float_input
 from converters.quantize.graph import Graph, load_named, normalised
-from converters.quantize.heads import head_layers
+from converters.quantize.heads import ends, with_activations
 from converters.quantize.opset import at_opset
 from converters.quantize.ranges import Ranges, tensor_ranges
 from converters.read import MAX_IR, first_line, opset
@@ -34,6 +34,7 @@ MIN_OPSET = 17  # per-channel DequantizeLinear needs 13; 17 is what is exercised
 _HEADROOM = 2.0
 """How much wider than in calibration a 16-bit range is: one of sixteen bits, and a denser crowd is not cut off."""
 
+_OF_TWO = frozenset({"Add", "Div", "Mul", "Sub"})
 _WITH_LIMITS = frozenset({"Clip", "HardSigmoid", "Sigmoid", "Softmax", "Tanh"})
 
 
@@ -197,27 +198,22 @@ def _overrides(image: str, wide: Collection[str]) -> dict[str, list[dict[str, An
 def _treated_apart(job: Job, recipe: Recipe, model: onnx.ModelProto, *, has_float: bool) -> _Names:
     """The nodes to keep out, found again by their outputs: fusing may have renamed or swallowed them."""
     assert job.folded is not None
-    before, after = Graph(load_named(job.folded)), Graph(model).producers
+    before, prepared = Graph(load_named(job.folded)), Graph(model)
+    after = prepared.producers
     named = {node.name: node for node in before.nodes}
-    wanted = [*recipe.kept_out, *(_ends(before) if recipe.precision == A8 else ())]
+    wanted = [*with_activations(before, recipe.kept_out), *(ends(before) if recipe.precision == A8 else ())]
     kept = [named[name].output[0] for name in dict.fromkeys(wanted) if name in named and not name.startswith(PREFIX)]
     found = [name for tensor in kept if (name := _still_there(before, tensor, after)) is not None]
     if has_float:
         return _Names(tuple(dict.fromkeys(after[name].name for name in found)), ())
-    return _Names((), tuple(dict.fromkeys(found)))
+    return _Names((), _with_constants(prepared, found))
 
 
-def _ends(graph: Graph) -> list[str]:
-    """The last layers before the outputs and everything behind them.
-
-    Eight bits for a whole density's range round every count, and a detector's boxes and scores share one tensor there.
-    """
-    names, tensors = set(head_layers(graph)), set[str]()
-    for node in graph.nodes:
-        if node.name in names or tensors.intersection(node.input):
-            names.add(node.name)
-            tensors.update(node.output)
-    return [node.name for node in graph.nodes if node.name in names]
+def _with_constants(graph: Graph, tensors: Collection[str]) -> tuple[str, ...]:
+    """The tensors and the constants that are added to them or multiplied with them, which HTP wants as wide."""
+    makers = [graph.producers[name] for name in tensors if graph.producers[name].op_type in _OF_TWO]
+    constants = [name for node in makers for name in node.input if graph.weights(name) is not None]
+    return tuple(dict.fromkeys((*tensors, *constants)))
 
 
 def _still_there(graph: Graph, tensor: str, after: Collection[str]) -> str | None:

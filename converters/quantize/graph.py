@@ -12,10 +12,17 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper, shape_inference
 
+_FIRST_STAGE = "edgetally_first_stage"
+
 
 def load_named(file: Path) -> onnx.ModelProto:
     """Read an ONNX file that was checked before, and bring it into the form of `normalised`."""
     return normalised(onnx.load(file))
+
+
+def mark_first_stage(model: onnx.ModelProto) -> None:
+    """Have the file itself say that its outputs are no results yet, for whoever quantises it."""
+    model.metadata_props.add(key=_FIRST_STAGE, value="1")
 
 
 def normalised(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -91,6 +98,11 @@ class Graph:
     def outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs."""
         return tuple(value.name for value in self.model.graph.output)
+
+    @property
+    def is_first_stage(self) -> bool:
+        """Whether another stage takes the outputs (`mark_first_stage`)."""
+        return any(entry.key == _FIRST_STAGE for entry in self.model.metadata_props)
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:

@@ -57,7 +57,7 @@ def to_half(model: onnx.ModelProto, *, kept_out: Collection[str] = ()) -> onnx.M
     except ModuleNotFoundError as error:
         raise RuntimeMissingError("FP16 with strong typing", error.name or "onnxconverter_common", "convert") from error
 
-    source = normalised(model)
+    source = _with_outputs_apart(normalised(model))
     blocked = {node.name for node in source.graph.node if node.name.startswith(PREFIX)} | set(kept_out)
     floats = _float_inputs(source, blocked)
     outputs = {value.name: value.type.tensor_type.elem_type for value in source.graph.output}
@@ -78,6 +78,22 @@ def to_half(model: onnx.ModelProto, *, kept_out: Collection[str] = ()) -> onnx.M
     _restore_outputs(half.graph, outputs)
     _join_casts(half.graph)
     return _checked(half)
+
+
+def _with_outputs_apart(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which no output is read within the graph: the converter would hand its FP32 to nodes that take FP16."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    read = {name for node in copy.graph.node for name in node.input}
+    for name in [value.name for value in copy.graph.output if value.name in read]:
+        inner = f"{name}/inner"
+        for node in copy.graph.node:
+            for names in (node.input, node.output):
+                for place, found in enumerate(names):
+                    if found == name:
+                        names[place] = inner
+        copy.graph.node.append(onnx.helper.make_node("Identity", [inner], [name], name=f"{name}/output"))
+    return copy
 
 
 def _is_large(graph: Graph, name: str) -> bool:

@@ -75,6 +75,7 @@ def insert_qdq(
     *,
     kept_out: Collection[str] = (),
     only: Collection[str] | None = None,
+    rounded: Collection[str] = (),
     integer_weights: bool = False,
 ) -> onnx.ModelProto:
     """A quantised copy of a model.
@@ -84,6 +85,7 @@ def insert_qdq(
         ranges: tensor to its lowest and highest value (`converters.quantize.ranges.tensor_ranges`).
         kept_out: names of nodes, layers or additions, that stay in float.
         only: of the nodes that could be quantised, only these; None for all.
+        rounded: tensors that whoever takes them takes quantised, as runtimes do that compute in integers throughout.
         integer_weights: weights stand as int8 with a DequantizeLinear (a quarter of the size; TensorRT 10 and later)
             instead of as float with a Q/DQ pair (all that TensorRT 8 reads).
 
@@ -94,7 +96,7 @@ def insert_qdq(
     graph = Graph(source)
     layers = [name for name in quantised_nodes(source) if _taken(name, kept_out, only)]
     adds = {name: tensor for name, tensor in residual_adds(graph, layers).items() if _taken(name, kept_out, only)}
-    placing = _Placing(graph, ranges, integer_weights=integer_weights)
+    placing = _Placing(graph, ranges, frozenset(rounded), integer_weights=integer_weights)
     for node in graph.nodes:
         placing.add(node, is_layer=node.name in layers, residual=adds.get(node.name))
     result = onnx.ModelProto()
@@ -171,6 +173,7 @@ class _Placing:
 
     graph: Graph
     ranges: Ranges
+    rounded: frozenset[str]
     integer_weights: bool
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
@@ -180,6 +183,9 @@ class _Placing:
         """Take a node over, with its inputs quantised where they shall be."""
         copied = onnx.NodeProto()
         copied.CopyFrom(node)
+        for index, name in enumerate(node.input):
+            if name in self.rounded:
+                copied.input[index] = self._activation(name)
         if is_layer:
             copied.input[0] = self._activation(node.input[0])
             copied.input[1] = self._weight(node)

@@ -73,6 +73,8 @@ def tensor_ranges(
     pictures = read_pictures(calibration)
     named = load_named(model)
     wanted = _wanted(model, named, tensors)
+    if not wanted:
+        return {}  # every layer stays as it is
     key = "\n".join([_FORMAT, sha256(model), sha256(calibration), method, *wanted])
     file = (cache or model.parent) / f"ranges-{hashlib.sha256(key.encode()).hexdigest()}.json"
     known = _read(file, wanted)

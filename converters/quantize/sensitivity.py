@@ -1,8 +1,8 @@
 """Which layers lose most when they are quantised: leave-one-in.
 
-Each layer alone is quantised as `converters.quantize.placement` would, and the error of the *decoded* result against
-FP32 is what counts: noise that a threshold or a sum swallows costs nothing. (The same idea as NNCF's accuracy control
-and ModelOpt's `auto_quantize`, with the task's own metric.)
+Each layer alone is quantised as `converters.quantize.placement` would, its result before and behind its activation
+too, and the error of the *decoded* result against FP32 is what counts: noise that a threshold or a sum swallows costs
+nothing. (The same idea as NNCF's accuracy control and ModelOpt's `auto_quantize`, with the task's own metric.)
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from converters.quantize.graph import Graph, load_named
+from converters.quantize.heads import with_activations
 from converters.quantize.placement import insert_qdq, quantise, quantised_nodes, weight_axis, weight_scales
 from converters.quantize.ranges import Ranges, read_pictures
 from converters.reference import run_onnx
@@ -92,6 +93,7 @@ def rank_layers(
     """
     start = clock()
     named = load_named(model)
+    graph = Graph(named)
     order = [entry for entry in weight_errors(named) if entry.node not in set(kept_out)]
     frames = _spread(read_pictures(calibration), effort.pictures)
     reference = _run(model, named, frames)
@@ -99,7 +101,8 @@ def rank_layers(
     for done, entry in enumerate(order):
         if clock() - start >= effort.seconds:
             break
-        outputs = _run(model, insert_qdq(named, ranges, only={entry.node}), frames)
+        alone = insert_qdq(named, ranges, only={entry.node}, rounded=_results(graph, entry.node))
+        outputs = _run(model, alone, frames)
         cost = [error(values, expected) for values, expected in zip(outputs, reference, strict=True)]
         measured.append(LayerError(entry.node, float(np.mean(cost)), measured=True))
         progress(done + 1, len(order))
@@ -112,6 +115,12 @@ def weight_errors(model: onnx.ModelProto) -> tuple[LayerError, ...]:
     layers = set(quantised_nodes(model))
     found = [LayerError(node.name, _noise(graph, node), measured=False) for node in graph.nodes if node.name in layers]
     return tuple(sorted(found, key=lambda layer: -layer.error))
+
+
+def _results(graph: Graph, layer: str) -> frozenset[str]:
+    """What a layer and its activation give: TensorRT leaves it in float, all others round it."""
+    together = set(with_activations(graph, {layer}))
+    return frozenset(name for node in graph.nodes if node.name in together for name in node.output)
 
 
 def _noise(graph: Graph, node: onnx.NodeProto) -> float:

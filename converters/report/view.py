@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from contracts.measurement import Accuracy, Benchmark, PictureSet
 from converters.report.rows import Report, Row
 from converters.report.scatter import Area, Point, Scatter, scatter
-from converters.report.words import NONE, TIMES, count, number, share, signed, size, times
+from converters.report.words import NONE, TIMES, count, number, share, signed, size, stages, times
 from converters.speed import speed_of
 
 _COLOURS = 8  # of the style sheet
@@ -123,6 +123,7 @@ def facts(report: Report) -> tuple[tuple[str, str], ...]:
     return (
         ("Model", f"{model.name} {model.version}: {', '.join(model.labels)}"),
         ("Input", network),
+        *((("Stages", stages(model)),) if model.stage else ()),
         ("Source", f"{source.file}, SHA-256 {source.sha256}" + (f", opset {source.opset}" if source.opset else "")),
         ("Calibration", _pictures(report.calibration)),
         ("Evaluation", _pictures(report.evaluation)),

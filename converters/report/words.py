@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.measurement import Interval
+from contracts.model_spec import ModelSpec
 
 NONE = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -46,3 +47,11 @@ def signed(interval: Interval) -> str:
 def count(n: int, what: str) -> str:
     """``1 picture``, ``2 pictures``."""
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def stages(model: ModelSpec) -> str:
+    """Where which part of the network runs; empty where it runs as a whole."""
+    if not model.stage:
+        return ""
+    first, last = model.stage
+    return f"{first.name} (to {', '.join(first.ends)}) on the target, then {last.name} on its host processor"

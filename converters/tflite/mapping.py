@@ -8,7 +8,7 @@ import onnx
 
 from contracts.errors import ModelFileError
 from converters.fold import PREFIX
-from converters.tflite.flatbuffer import Graph, Operator
+from converters.tflite.flatbuffer import Graph, Operator, Tensor
 from converters.tflite.graph import Renamed
 
 HEAVY = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D", "FULLY_CONNECTED", "BATCH_MATMUL"))
@@ -74,8 +74,9 @@ def _followed(value: str, behind: Mapping[str, onnx.NodeProto]) -> Iterator[str]
 def kept_tensors(found: Mapping[str, tuple[Operator, ...]], kept_out: Iterable[str], graph: Graph) -> tuple[str, ...]:
     """Names of the tensors whose operators stay in floating point, in the order of the graph.
 
-    These are those of the nodes kept out; those of the preparation; and all behind the last convolutions and matrix
-    products, which cost little and join values of different ranges (a detector's boxes and scores).
+    These are those of the nodes kept out, with the padding that onnx2tf put before them (in integers it would round
+    what they read); those of the preparation; and all behind the last convolutions and matrix products, which cost
+    little and join values of different ranges (a detector's boxes and scores).
 
     Raises:
         ModelFileError: a node that should be kept out is in no operator of the file.
@@ -88,9 +89,23 @@ def kept_tensors(found: Mapping[str, tuple[Operator, ...]], kept_out: Iterable[s
             "for it; name another node"
         )
     preparing = (name for name in found if name.startswith(PREFIX))
-    kept = {tensor.name for name in (*wanted, *preparing) for operator in found[name] for tensor in operator.outputs}
-    kept |= {tensor.name for operator in tail(graph) for tensor in operator.outputs}
+    chosen = [operator for name in (*wanted, *preparing) for operator in found[name]]
+    chosen += [before for operator in chosen for before in _leading(graph, operator)]
+    kept = {tensor.name for operator in (*chosen, *tail(graph)) for tensor in operator.outputs}
     return tuple(tensor.name for operator in graph.operators for tensor in operator.outputs if tensor.name in kept)
+
+
+def _leading(graph: Graph, operator: Operator) -> Iterator[Operator]:
+    """What onnx2tf put between a heavy operator and whatever gives its data: nothing but padding and moves."""
+    before = graph.producers.get(_data(operator).name) if operator.kind in HEAVY else None
+    while before and before.kind in _MOVES | {"PAD"}:
+        yield before
+        before = graph.producers.get(before.inputs[0].name)
+
+
+def _data(operator: Operator) -> Tensor:
+    """What a heavy operator works on; TRANSPOSE_CONV takes its output's shape first, then its weights."""
+    return operator.inputs[2 if operator.kind == "TRANSPOSE_CONV" else 0]
 
 
 def tail(graph: Graph) -> list[Operator]:
@@ -114,7 +129,5 @@ def heavy_types(graph: Graph) -> dict[str, tuple[str, str]]:
     types: dict[str, tuple[str, str]] = {}
     for operator in graph.operators:
         if operator.kind in HEAVY:
-            # TRANSPOSE_CONV takes its output's shape first, then its weights, then its input.
-            data, weights = (2, 1) if operator.kind == "TRANSPOSE_CONV" else (0, 1)
-            types[operator.outputs[0].name] = (operator.inputs[data].dtype, operator.inputs[weights].dtype)
+            types[operator.outputs[0].name] = (_data(operator).dtype, operator.inputs[1].dtype)
     return types

@@ -81,7 +81,8 @@ def ensure(name: str, *, allow_install: bool, progress: Progress = lambda _what,
         raise ToolchainMissingError(
             name,
             "it is not installed",
-            f"run: edgetally-convert tools install {name} (or set {INSTALL_VARIABLE}=1 to let a build install it)",
+            f"run: edgetally-convert tools install {name} ({tool.megabytes} MB), or set {INSTALL_VARIABLE}=1 to let a "
+            "build install it",
         )
     python = find_python(tool.pythons)
     if python is None:
@@ -161,7 +162,9 @@ def _fill(tool: Toolchain, python: Python, folder: Path, progress: Progress) -> 
             progress("installing", packages, packages)
 
     pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
-    pip += ["--disable-pip-version-check", "--only-binary", ":all:", "--require-hashes", "-r", str(tool.lock)]
+    # The lock is the whole truth: it may leave out what the tool asks for and does not need here.
+    pip += ["--disable-pip-version-check", "--only-binary", ":all:", "--no-deps"]
+    pip += ["--require-hashes", "-r", str(tool.lock)]
     _call(tool, pip, follow)
 
 

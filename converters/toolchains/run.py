@@ -14,12 +14,12 @@ from typing import IO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from contracts.errors import ModelFileError
+from converters.processes import SHOWN, last_line, signal_name
 from converters.toolchains.environment import Environment, ensure, installing_allowed
 
 TIME_LIMIT_S = 1800.0
 _LARGEST_RESULT = 1 << 26  # bytes
 _TAIL = 1 << 14  # bytes of what it wrote to stderr that are read
-_SHOWN = 300  # characters of a tool's message that an error repeats
 # All that a worker gets of its caller's variables: a converter has no need of anybody's credentials.
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
@@ -86,19 +86,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _ending(code: int) -> str:
-    if code >= 0:
-        return f"ended with {code} and no result:"
-    try:
-        return f"was ended by {signal.Signals(-code).name}:"
-    except ValueError:
-        return f"was ended by signal {-code}:"
+    return f"ended with {code} and no result:" if code >= 0 else f"was ended by {signal_name(-code)}:"
 
 
 def _last_line(errors: IO[bytes]) -> str:
     size = errors.seek(0, os.SEEK_END)
     errors.seek(max(0, size - _TAIL))
-    lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:_SHOWN] if lines else "it said nothing"
+    return last_line(errors.read()) or "it said nothing"
 
 
 def _read(name: str, answer: Path, result: type[Result], problem: str) -> Result:
@@ -110,7 +104,7 @@ def _read(name: str, answer: Path, result: type[Result], problem: str) -> Result
     try:
         document = json.loads(answer.read_bytes())
         if isinstance(document, dict) and isinstance(document.get("error"), str):
-            reason = document["error"][:_SHOWN]
+            reason = document["error"][:SHOWN]
             raise ModelFileError(
                 f"toolchain {name} refuses the model ({reason}); choose another target or export the model again"
             )

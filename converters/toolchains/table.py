@@ -56,6 +56,14 @@ TOOLCHAINS = {
             315,
             "float16 and int8 from a float32 TFLite file",
         ),
+        # Without PyTorch and CUDA, gigabytes that placing for int8 does not need.
+        Toolchain(
+            "modelopt",
+            ("3.12", "3.11"),
+            "modelopt_worker.py",
+            585,
+            "NVIDIA's Model Optimizer: places Q/DQ for TensorRT (option placement=modelopt)",
+        ),
     )
 }
 

@@ -19,8 +19,14 @@ from tests.data import data_dir
 ROOT = Path(__file__).parents[2]
 PICTURES = 8  # the emulator takes seconds a picture
 TOOLS_ELSEWHERE = {"qualcomm-snpe"}  # only where the user has Qualcomm's SDK
-UNABLE = {"qualcomm-qnn-v68"}  # its compiler refuses what follows the head in 16 bits
+SLOWEST = "qualcomm-qnn-v68"  # emulating its 16 bits takes minutes even for so few pictures
 RUN_HERE = ("x86-openvino", "x86-onnxruntime", "x86-tflite", "qualcomm-qnn-v73")
+ROUNDS = {"vehicle-density": 0, "yolox-nano": 1}  # its first layers' channels differ too much for one scale
+CASES = [
+    pytest.param(("vehicle-density", False), id="vehicle-density"),
+    pytest.param(("vehicle-density", True), id="vehicle-density-all", marks=pytest.mark.slow),
+    pytest.param(("yolox-nano", True), id="yolox-nano-all", marks=pytest.mark.slow),
+]
 
 
 def model_dir(name: str, folder: Path) -> Path:
@@ -30,17 +36,25 @@ def model_dir(name: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["vehicle-density", pytest.param("yolox-nano", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=CASES)
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    model, slowest_too = request.param
     folder = tmp_path_factory.mktemp("all")
-    command = [sys.executable, "-m", "converters.cli", "build", model_dir(request.param, folder / "model")]
+    command = [sys.executable, "-m", "converters.cli", "build", model_dir(model, folder / "model")]
     command += ["--out", folder / "all.bundle", "--calibration", data_dir() / "images" / "vehicle_topview"]
-    command += ["--pictures", str(PICTURES), "--measure", "none", "--rounds", "0", "--json"]
+    command += ["--pictures", str(PICTURES), "--measure", "none", "--rounds", str(ROUNDS[model]), "--json"]
     command += ["--precision", "fp32", "--precision", "int8"]  # HTP's other forms take ten times as long to emulate
+    asked = [target.name for target in all_targets() if slowest_too or target.name != SLOWEST]
+    if not slowest_too:
+        command += [part for name in asked for part in ("--target", name)]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
+    # Asked for by name, a target that gave nothing is an error at the end, of a bundle that is there all the same.
+    lacking = [f"error: no artifact for {name}" for name in TOOLS_ELSEWHERE if name in asked]
+    assert done.returncode == 0 or any(text in done.stderr for text in lacking), done.stderr
     json.loads(done.stdout)
-    return read_report(open_bundle(folder / "all.bundle"))
+    found = read_report(open_bundle(folder / "all.bundle"))
+    assert {row.target for row in found.rows} == set(asked)
+    return found
 
 
 def kept(report: Report, target: str) -> list[Row]:
@@ -48,13 +62,11 @@ def kept(report: Report, target: str) -> list[Row]:
 
 
 def test_every_target_gives_an_artifact_or_says_what_it_lacks(report: Report) -> None:
-    for target in all_targets():
+    asked = {row.target for row in report.rows}
+    for target in (target for target in all_targets() if target.name in asked):
         rows = [row for row in report.rows if row.target == target.name]
-        assert rows, target.name
         if target.name in TOOLS_ELSEWHERE:
             assert all(row.status == "not run" and "SNPE_ROOT" in row.reason for row in rows)
-        elif target.name in UNABLE:
-            assert all(row.reason for row in rows)
         else:
             assert kept(report, target.name), [(row.name, row.status, row.reason) for row in rows]
 

@@ -133,8 +133,12 @@ def test_ended_in_the_middle_there_is_no_bundle(number: signal.Signals, code: in
             assert time.monotonic() < deadline
             time.sleep(0.005)
         process.send_signal(number)
-        process.communicate(timeout=120)
-        assert process.returncode == code
+        _, said = process.communicate(timeout=120)
+        # A KeyboardInterrupt that went through code which a C extension evaluated makes CPython end itself by SIGINT
+        # in the end (Py_RunMain, exit_sigint), whatever exit code was asked for; a shell shows 130 for both.
+        assert process.returncode in {code, 128 - code if number == signal.SIGINT else code}, said.decode(
+            "utf-8", "replace"
+        )
     assert not out.exists()
     left = list(tmp_path.glob(".a.bundle.building-*"))
     if number != signal.SIGKILL:

@@ -149,6 +149,30 @@ class TestExecuted:
             open_family(family).precisions(replace(job, options={"htp_arch": "73"}), ("int8",))
 
 
+class TestKeptOutOfOnnxRuntime:
+    """It would round the weights of a layer in float by itself, with one scale for all channels."""
+
+    def test_it_is_fed_one_scale_a_channel(self, job: Job) -> None:
+        graph = onnx.load(emit("onnxruntime", job, "minmax", "second").entry).graph
+        sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+        givers = {name: node for node in graph.node for name in node.output}
+        (second,) = (node for node in graph.node if node.name == "second")
+        fed = givers[second.input[0]]
+        assert fed.op_type == "DequantizeLinear"
+        assert [sizes[name] for name in fed.input[1:]] == [[8], [8]]
+        assert second.input[1] == "w1", "its weights are the model's"
+
+    def test_its_activation_stays_in_float_with_it(self, job: Job) -> None:
+        graph = onnx.load(emit("onnxruntime", job, "minmax", "first").entry).graph
+        takers = {name: node.op_type for node in graph.node for name in node.input}
+        assert takers["conv0"] == "Relu"
+
+    def test_layers_in_a_row_hand_each_other_floats(self, job: Job) -> None:
+        graph = onnx.load(emit("onnxruntime", job, "minmax", "first", "second").entry).graph
+        (second,) = (node for node in graph.node if node.name == "second")
+        assert second.input[0] == "relu0"
+
+
 def test_openvino_s_precision_that_nobody_asked_about_is_not_known(job: Job) -> None:
     family: Family = open_family("openvino")
     emitted = emit("openvino", job, OPENVINO_METHODS[0])

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from contracts.errors import DocumentError, ModelFileError
 from converters.families import qnn
@@ -127,6 +127,21 @@ class TestQuantising:
         kinds = activation_kinds(onnx.load(quantised_file(job, kept, has_float=True)))
         assert not {"UINT16"} & set(kinds.values())
         assert "density" not in kinds
+
+    def test_what_a_result_of_sixteen_bits_is_multiplied_by_has_sixteen_bits_too(self, tmp_path: Path) -> None:
+        """HTP refuses to multiply 16 bits by 8."""
+        model = density_net()
+        (last,) = (node for node in model.graph.node if "density" in node.output)
+        last.output[0] = "whole"
+        model.graph.initializer.append(numpy_helper.from_array(np.array(0.125, np.float32), "share"))
+        model.graph.node.append(helper.make_node("Mul", ["whole", "share"], ["density"], name="scaled"))
+        quantised = onnx.load(quantised_file(qnn_job(tmp_path, model=model), Recipe("int8", "minmax"), has_float=False))
+        kinds = {
+            tensor.name: onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in quantised.graph.initializer
+        }
+        givers = {name: node for node in quantised.graph.node for name in node.output}
+        (scaled,) = (node for node in quantised.graph.node if node.name == "scaled")
+        assert [kinds[givers[name].input[2]] for name in scaled.input] == ["UINT16", "UINT16"]
 
     def test_without_calibration_pictures_it_is_refused(self, tmp_path: Path) -> None:
         job = qnn_job(tmp_path)

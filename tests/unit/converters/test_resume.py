@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import ModelFileError
+from contracts.errors import DocumentError, ModelFileError
 from contracts.manifest import Artifact
 from converters.ladder import Made
 from converters.resume import Finished, finished_targets
@@ -152,14 +152,6 @@ def test_where_a_file_cannot_have_two_names_it_is_copied(
     assert (tmp_path / "bundle/artifacts/x86/fp32/model.bin").read_bytes() == b"x86/fp32"
 
 
-def test_two_of_the_same_build_do_not_share_their_work(out: Path) -> None:
-    with finished_targets(out, BUILD) as finished:
-        finished.keep("x86", grow(finished))
-        with pytest.raises(OSError, match="temporarily unavailable"), finished_targets(out, BUILD):
-            pytest.fail("the second should not begin")
-        assert finished.load("x86") is not None, "nor does the second remove the first's"
-
-
 def test_what_a_changed_build_left_is_removed_once_it_is_surely_abandoned(out: Path) -> None:
     old = interrupted(out, "x86")
     with finished_targets(out, {**BUILD, "source": "new"}):
@@ -168,3 +160,14 @@ def test_what_a_changed_build_left_is_removed_once_it_is_surely_abandoned(out: P
     os.utime(old, (long_ago, long_ago))
     with finished_targets(out, {**BUILD, "source": "new"}):
         assert not old.exists()
+
+
+def test_the_same_build_started_twice_is_told_so_and_disturbs_nothing(out: Path) -> None:
+    with finished_targets(out, BUILD) as finished:
+        made = grow(finished)
+        finished.keep("x86", made)
+        with pytest.raises(
+            DocumentError, match=r"another build of the same is writing .*my\.bundle; wait until it ends"
+        ):
+            interrupt(out, lambda _: None)
+        assert finished.load("x86") is not None

@@ -65,8 +65,8 @@ class WrongLane(ChangedLane):
 
 @pytest.fixture
 def lanes(prepared: Prepared) -> Iterator[list[Lane]]:
-    assert prepared.folded is not None
-    opened = open_lanes("onnxruntime", prepared.folded, lanes=3)
+    assert prepared.folded.file is not None
+    opened = open_lanes("onnxruntime", prepared.folded.file, lanes=3)
     yield opened
     for lane in opened:
         lane.close()

@@ -92,7 +92,7 @@ def test_generations_follow_each_other_without_a_gap_but_for_those_nobody_has() 
         ({}, "missing key 'generation'"),
         ({"generation": "9.0"}, "'generation' should be '8.2', '8.5'"),
         ({"generation": "11", "dla": "0"}, "unknown key 'dla'"),
-        ({"generation": "11", "placement": "modelopt"}, "unknown key 'placement'"),
+        ({"generation": "11", "placement": "ours"}, "'placement' should be 'edgetally' or 'modelopt', got 'ours'"),
     ],
 )
 def test_options_that_are_not_known_are_refused(options: dict[str, str], why: str) -> None:

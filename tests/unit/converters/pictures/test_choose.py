@@ -86,6 +86,13 @@ class TestOneSource:
         assert "clip1" in {one.clip for one in ours.items}
         assert "clip1" not in {one.clip for one in theirs.items}
 
+    def test_pictures_that_name_no_clip_among_others_that_do_are_left_out_with_a_warning(self, tmp_path: Path) -> None:
+        source = folder(tmp_path / "set", {"": 7, "north": 10, "south": 10})
+        ours, theirs = choose_pictures(SPEC, source, None)
+        assert {one.clip for one in (*ours.items, *theirs.items)} == {"north", "south"}
+        (warning,) = ours.warnings
+        assert warning.startswith("7 of 27 pictures of set name no clip and were left out")
+
     def test_a_folder_without_clips_is_split_in_the_middle(self, tmp_path: Path) -> None:
         ours, theirs = choose_pictures(SPEC, plain(tmp_path / "set", 40), None)
         assert [one.name for one in ours.items] == [f"{number:03}.png" for number in range(20)]
@@ -114,9 +121,9 @@ class TestNoSource:
         assert ours.origin == "synthetic road, seed 1, 9 pictures"
         assert theirs.origin == "synthetic road, seed 2, 12 pictures"
 
-    def test_calibrating_on_the_road_what_is_judged_on_pictures_is_warned_about(self, tmp_path: Path) -> None:
+    def test_one_calibrates_what_is_judged_on_pictures(self, tmp_path: Path) -> None:
         ours, theirs = choose_pictures(SPEC, None, plain(tmp_path / "set", 9), Limits(9, 9))
-        assert any("give --calibration" in warning for warning in ours.warnings)
+        assert ours.origin == "synthetic road, seed 1, 9 pictures"
         assert theirs.origin == "folder set, 9 of 9 pictures"
 
 

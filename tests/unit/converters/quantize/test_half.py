@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
 
 from contracts.errors import ModelFileError
-from converters.fold import PREFIX
+from converters.fold import PREFIX, fold
 from converters.quantize.graph import Graph, normalised
 from converters.quantize.half import LARGEST, beyond_half, to_half
 from converters.quantize.opset import at_opset
 from converters.quantize.placement import insert_qdq
+from converters.stages import cut, with_ends
+from tests.unit.converters.networks import input_spec
 from tests.unit.converters.quantize.blocks import difference, folded_net, run
 from tests.unit.converters.quantize.test_placement import RANGES, wide_ranges
+from tests.unit.converters.staged_net import ENDS, two_stage_net
 
 
 def types(model: onnx.ModelProto) -> dict[str, int]:
@@ -101,3 +106,13 @@ def test_pairs_keep_int8_with_fp16_scales() -> None:
     for tensor in half.graph.initializer:
         if tensor.name.endswith("/scale"):
             np.testing.assert_array_equal(onnx.numpy_helper.to_array(tensor).astype(np.float32), scales[tensor.name])
+
+
+def test_an_output_that_the_network_reads_itself_stays_float32_for_who_reads_it() -> None:
+    first, _ = cut(
+        Path("m.onnx"), with_ends(Path("m.onnx"), onnx.shape_inference.infer_shapes(two_stage_net()), ENDS), ENDS
+    )
+    half = to_half(normalised(fold(first, input_spec())))
+    assert types(half)["features"] == types(half)["objectness"] == TensorProto.FLOAT
+    kinds = {node.op_type: types(half)[node.output[0]] for node in half.graph.node}
+    assert kinds["Conv"] == TensorProto.FLOAT16

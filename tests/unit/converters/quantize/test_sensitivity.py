@@ -23,20 +23,30 @@ def error(outputs: Tensors, reference: Tensors) -> float:
 @pytest.fixture
 def spoilt(tmp_path: Path) -> tuple[Path, Path, Ranges]:
     """A model, pictures, and ranges of which one tensor's is a thousand times too wide."""
-    model, pictures = written(tmp_path, folded_net())
+    return spoilt_at(tmp_path, "up")
+
+
+def spoilt_at(folder: Path, tensor: str) -> tuple[Path, Path, Ranges]:
+    model, pictures = written(folder, folded_net())
     ranges = dict(tensor_ranges(model, pictures, "minmax"))
-    low, high = ranges["up"]
-    return model, pictures, ranges | {"up": (1000 * low, 1000 * high)}
+    low, high = ranges[tensor]
+    return model, pictures, ranges | {tensor: (1000 * low, 1000 * high)}
 
 
 def test_the_layer_with_the_spoilt_range_comes_first(spoilt: tuple[Path, Path, Ranges]) -> None:
     steps: list[tuple[int, int]] = []
     ranked = rank_layers(*spoilt, error, progress=lambda done, total: steps.append((done, total)))
-    assert ranked[0].node == "again", "it takes the tensor"
-    assert ranked[0].error > 3 * ranked[1].error
+    assert {layer.node for layer in ranked[:2]} == {"up", "again"}, "one gives the tensor, the other takes it"
+    assert ranked[1].error > 3 * ranked[2].error
     assert sorted(layer.node for layer in ranked) == sorted(quantised_nodes(onnx.load(spoilt[0])))
     assert all(layer.measured for layer in ranked)
     assert steps == [(number, len(ranked)) for number in range(1, len(ranked) + 1)]
+
+
+def test_a_layer_is_blamed_for_what_it_gives_before_its_activation(tmp_path: Path) -> None:
+    ranked = rank_layers(*spoilt_at(tmp_path, "first"), error)
+    assert ranked[0].node == "first", "nothing but its activation takes the tensor"
+    assert ranked[0].error > 3 * ranked[1].error
 
 
 def test_layers_that_feed_another_output_only_cost_nothing(spoilt: tuple[Path, Path, Ranges]) -> None:

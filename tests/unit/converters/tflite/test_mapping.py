@@ -112,6 +112,19 @@ def test_what_is_kept_out_stays_float_too() -> None:
     assert "n4_third_output_nhwc" not in kept
 
 
+def test_the_padding_before_what_is_kept_out_stays_float_too() -> None:
+    operators = list(GRAPH.operators)
+    operators[2:3] = [
+        operator("PAD", "n3_second_input_nhwc sizes", "n3_second_input_nhwc_padded"),
+        operator("CONV_2D", "n3_second_input_nhwc_padded w", "n3_second_output_nhwc"),
+    ]
+    graph = Graph(tuple(operators), GRAPH.inputs, GRAPH.outputs)
+    found = operators_of(NAMES, RECORDS, graph)
+    assert "n3_second_input_nhwc_padded" in kept_tensors(found, ("second",), graph)
+    assert "n3_second_input_nhwc_padded" not in kept_tensors(found, ("third",), graph)
+    assert "n3_second_input_nhwc" not in kept_tensors(found, ("second",), graph), "that is the first layer's"
+
+
 def test_nodes_that_cannot_be_found_are_named_not_ignored() -> None:
     with pytest.raises(ModelFileError, match="cannot keep 'gone', 'unknown' out of quantisation"):
         kept_tensors(operators_of(NAMES, RECORDS, GRAPH), ("first", "gone", "unknown"), GRAPH)
