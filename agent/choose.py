@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from agent.engines.supply import Awaited, EngineMissingError
 from contracts.config import RuntimeConfig
 from contracts.errors import ArtifactError, DeviceError, NoArtifactFitsError, WrittenError
 from contracts.facts import Facts, refusals
@@ -32,15 +34,17 @@ class Choice:
     """What was taken, and why the others were not.
 
     Args:
-        candidate: what runs.
+        candidate: what runs; None where nothing can before an engine is built.
         lanes: opened on it, and proven by the golden self-test.
         refused: artifact id to the reason; of the one that was taken, what it was refused with before, as
             ``<id> in <execution precision>``.
+        awaited: the engines of those that come before it, best first.
     """
 
-    candidate: Candidate
+    candidate: Candidate | None
     lanes: list[Lane]
     refused: dict[str, str] = field(default_factory=dict)
+    awaited: tuple[Awaited, ...] = ()
 
 
 def candidates(manifest: Manifest, facts: Facts, wanted: RuntimeConfig) -> tuple[list[Candidate], dict[str, str]]:
@@ -86,24 +90,43 @@ def choose(
         prove: opens the lanes of a candidate and runs the golden self-test.
 
     Raises:
-        NoArtifactFitsError: none is left; it holds every reason.
+        NoArtifactFitsError: none is left, and no engine is to be built; it holds every reason.
     """
     fitting, refused = candidates(manifest, facts, wanted)
     failed: dict[str, dict[str, str]] = defaultdict(dict)
+    awaited: dict[str, Awaited] = {}
     for position, candidate in enumerate(fitting):
         artifact = candidate.artifact.id
         try:
             lanes = prove(candidate)
+        except EngineMissingError as error:
+            awaited[artifact] = error.awaited
+            continue
         except (ArtifactError, DeviceError, WrittenError) as error:
             failed[artifact][candidate.execution_precision] = str(error)
             continue
         refused |= {f"{artifact} in {name}": why for name, why in failed.pop(artifact, {}).items()}
-        refused |= _told(failed)
+        refused |= _told(failed) | _awaited(awaited, artifact)
         for other in fitting[position + 1 :]:
             if other.artifact.id != artifact:
                 refused.setdefault(other.artifact.id, f"{artifact} comes before it")
-        return Choice(candidate, lanes, refused)
-    raise NoArtifactFitsError(manifest.model.name, refused | _told(failed))
+        return Choice(candidate, lanes, refused, tuple(awaited.values()))
+    refused |= _told(failed) | _awaited(awaited, "nothing")
+    if all(math.isinf(one.seconds) for one in awaited.values()):
+        raise NoArtifactFitsError(manifest.model.name, refused)
+    return Choice(None, [], refused, tuple(awaited.values()))
+
+
+def _awaited(awaited: Mapping[str, Awaited], serves: str) -> dict[str, str]:
+    """Why each that waits for its engine is not taken; what is to be built at once is built one after another."""
+    at_once = next((artifact for artifact, one in awaited.items() if one.seconds <= 0), "")
+    reasons = {
+        artifact: f"its engine is not built; that of {at_once} comes before it" if one.seconds <= 0 else one.problem
+        for artifact, one in awaited.items()
+    }
+    if at_once:
+        reasons[at_once] = f"its engine is being built; {serves} serves until then"
+    return reasons
 
 
 def _told(failed: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -14,16 +14,19 @@ from agent.cameras.slot import FrameSlot
 from agent.cameras.table import open_source
 from agent.counting.counter import FrameCounts, decoder_score, open_counter
 from agent.counting.totals import in_all, tally
+from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
 from agent.lanes import LanePool, Stream
-from agent.model import LoadedModel, load_model
+from agent.model import LoadedModel, load_when_built
+from agent.settings import user_engines_dir
 from contracts.config import CameraConfig, RuntimeConfig
 from contracts.documents import read_document
 from contracts.errors import ArtifactError, CameraError, UnknownNameError, WrittenError
 from contracts.model_spec import ModelSpec
-from runtime.bundle import open_bundle
-from runtime.decoders.table import open_decoder
+from runtime.bundle import Bundle, open_bundle
+from runtime.decoders.table import Decoder, open_decoder
 from runtime.results import Detections, Result
+from runtime.tensorrt.build import BuildProgress
 
 _POINT = 2  # numbers
 _LINE = 4  # numbers
@@ -43,6 +46,7 @@ class CountRequest:
         artifact: take this one, or refuse.
         frames: stop after so many.
         each: keep the count of every frame.
+        engines: where the engines of this box are kept; the user's cache where None.
     """
 
     source: str
@@ -54,6 +58,20 @@ class CountRequest:
     artifact: str | None = None
     frames: int | None = None
     each: bool = False
+    engines: Path | None = None
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Told how far it is, by whoever counts.
+
+    Args:
+        counted: how many frames are counted, after each.
+        building: whose engine is being built, and how far that is, a few times a second.
+    """
+
+    counted: Callable[[int], None] = lambda _: None
+    building: Callable[[str, BuildProgress], None] = lambda *_: None
 
 
 @dataclass
@@ -105,12 +123,12 @@ class Summary:
         return _level([counts.count for _, counts in self.frames])
 
 
-def count_source(request: CountRequest, progress: Callable[[int], None] = lambda _: None) -> Summary:
-    """Count a source to its end.
+def count_source(request: CountRequest, watching: Watching | None = None) -> Summary:
+    """Count a source to its end, after waiting for the engine where the best artifact needs one.
 
     Args:
         request: what and how.
-        progress: told how many frames are counted, after each.
+        watching: told how far it is.
 
     Raises:
         EdgetallyError: a flag, the bundle or the source cannot be used, or the model failed on a frame.
@@ -119,10 +137,12 @@ def count_source(request: CountRequest, progress: Callable[[int], None] = lambda
     spec = bundle.manifest.model
     camera = _camera(request, spec)
     counter = open_counter(camera, spec)
+    watching = watching or Watching()
     stop = threading.Event()
     source = open_source(camera, Wanted(spec.input), stop)
     try:
-        model = load_model(bundle, device_facts(), RuntimeConfig(artifact=request.artifact))
+        model = _load(request, bundle, watching)
+        counter.retune(model.spec)
         summary = Summary(camera, model.artifact.id, request.each)
         failed: list[int] = []
 
@@ -132,9 +152,9 @@ def count_source(request: CountRequest, progress: Callable[[int], None] = lambda
                 return
             counts = counter.update(_only(result, request.labels, spec), frame.shown_at, frame.placement.aspect)
             summary.frames.append((frame.sequence, counts))
-            progress(len(summary.frames))
+            watching.counted(len(summary.frames))
 
-        _run(source, model, decoder_score(camera, spec), take, request.frames)
+        _run(source, model, camera, take, request.frames)
     finally:
         stop.set()
         source.close()
@@ -142,10 +162,16 @@ def count_source(request: CountRequest, progress: Callable[[int], None] = lambda
     return summary
 
 
+def _load(request: CountRequest, bundle: Bundle, watching: Watching) -> LoadedModel:
+    facts = device_facts()
+    engines = EngineSupply(request.engines or user_engines_dir(), facts)
+    return load_when_built(bundle, facts, RuntimeConfig(artifact=request.artifact), engines, watching.building)
+
+
 def _run(
     source: Source,
     model: LoadedModel,
-    score: float | None,
+    camera: CameraConfig,
     take: Callable[[Frame, Result | None], None],
     limit: int | None,
 ) -> None:
@@ -156,9 +182,12 @@ def _run(
         with ready:
             ready.notify()
 
+    def decode_as(form: ModelSpec) -> Decoder:
+        return open_decoder(form, score=decoder_score(camera, form))
+
     slot = FrameSlot(keep_all=True, on_ready=notify)
-    pool = LanePool(model, [Stream(slot, open_decoder(model.spec, score=score), take)], ready)
-    pool.start()
+    pool = LanePool([Stream(slot, decode_as, take)], ready)
+    pool.switch(model)
     try:
         read = 0
         while (limit is None or read < limit) and (frame := source.read()) is not None:

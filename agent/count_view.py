@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from agent.count import Summary
+from agent.count import Summary, Watching
+from runtime.tensorrt.build import BuildProgress
 
 
 @contextmanager
-def counting_progress(source: str) -> Iterator[Callable[[int], None]]:
-    """A line on stderr that tells how many frames are counted."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"opening {source}")
+def counting_progress(source: str) -> Iterator[Watching]:
+    """A line on stderr that tells how far it is: the engine that is built first where there is one, then the frames."""
+    console = Console(stderr=True)
+    bar = BarColumn(bar_width=20)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), bar, TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"opening {source}", total=None)
 
-        def show(frames: int) -> None:
-            progress.update(task, description=f"{frames} frames counted")
+        def building(artifact: str, build: BuildProgress) -> None:
+            phase = f": {build.phase}" if build.phase else ""
+            text = f"building the engine of {artifact}, once{phase}"
+            progress.update(task, description=text, total=1.0 if build.fraction is not None else None)
+            progress.update(task, completed=build.fraction or 0.0)
 
-        yield show
+        def counted(frames: int) -> None:
+            progress.update(task, description=f"{frames} frames counted", total=None)
+
+        yield Watching(counted, building)
 
 
 def print_summary(summary: Summary) -> None:

@@ -1,6 +1,7 @@
 """The threads that turn frames into results: one a lane, taking from every camera in turn.
 
-Two inferences of one camera may be under way at once; their results are handed on in the order of the frames.
+Two inferences of one camera may be under way at once; their results are handed on in the order of the frames. Another
+model takes over between two frames: what the one before has begun it finishes, and it is handed on first.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from dataclasses import dataclass, field
 from agent.cameras.frame import Frame
 from agent.cameras.slot import FrameSlot
 from agent.limited_log import LimitedLog
-from agent.model import LoadedModel
+from agent.model import LoadedModel, RunningForm
 from agent.timings import Timings
-from contracts.errors import EdgetallyError
+from contracts.errors import ArtifactError, EdgetallyError
+from contracts.model_spec import ModelSpec
 from runtime.backends.base import Lane
 from runtime.decoders.table import Decoder
 from runtime.prepare import Preparer
 from runtime.results import Result
 
-_faults = LimitedLog(logging.getLogger(__name__))
+_log = logging.getLogger(__name__)
+_faults = LimitedLog(_log)
+
+_MOST_UNDER_WAY = 64  # frames of a camera; behind a lane that hangs, results of the others would fill the memory
 
 Sink = Callable[[Frame, "Result | None"], None]
 """Takes each frame in order, with its result, or None where the model failed on it."""
@@ -35,42 +40,50 @@ class Stream:
 
     Args:
         slot: where its frames wait; frames without need of inference never come here.
-        decoder: for its outputs.
+        decode_as: gives the decoder of a model's outputs for this camera; asked once a model.
         sink: called in the frames' order, by one thread at a time.
         worth: whether the model may be asked about a frame; it is left out where not.
         timings: where the stages' times go.
+        begins: told, as the sink is, which form of the model gave the results from the next frame on.
     """
 
     slot: FrameSlot
-    decoder: Decoder
+    decode_as: Callable[[ModelSpec], Decoder]
     sink: Sink
     worth: Callable[[Frame], bool] = lambda _: True
     timings: Timings = field(default_factory=Timings)
+    begins: Callable[[RunningForm], None] = lambda _: None
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _taken: int = field(default=0, init=False)
     _next: int = field(default=0, init=False)
-    _done: dict[int, tuple[Frame, Result | None]] = field(default_factory=dict, init=False)
+    _done: dict[int, tuple[Frame, Result | None, RunningForm]] = field(default_factory=dict, init=False)
+    _form: RunningForm | None = field(default=None, init=False)
 
     def take(self) -> tuple[int, Frame] | None:
         """The next frame with its ticket; to be called by one thread at a time."""
+        if self._taken - self._next >= _MOST_UNDER_WAY:
+            return None
         frame = self.slot.take()
         if frame is None or not self.worth(frame):
             return None
         self._taken += 1
         return self._taken - 1, frame
 
-    def finish(self, ticket: int, frame: Frame, result: Result | None) -> None:
+    def finish(self, ticket: int, frame: Frame, result: Result | None, form: RunningForm) -> None:
         """Hand the result on as soon as all earlier ones are; every ticket must be finished once."""
         with self._lock:
-            self._done[ticket] = (frame, result)
+            self._done[ticket] = (frame, result, form)
             while self._next in self._done:
                 ready = self._done.pop(self._next)
                 self._next += 1
                 self._hand_on(*ready)
 
-    def _hand_on(self, frame: Frame, result: Result | None) -> None:
+    def _hand_on(self, frame: Frame, result: Result | None, form: RunningForm) -> None:
         started = time.perf_counter()
         try:
+            if form is not self._form:
+                self.begins(form)
+                self._form = form
             self.sink(frame, result)
         except Exception:  # noqa: BLE001 - a fault in counting must not end the lane
             _faults.exception("frame %d could not be counted", frame.sequence)
@@ -86,81 +99,155 @@ class Stream:
             return self._next == self._taken
 
 
-class LanePool:
-    """Runs the lanes of a model over the frames of all streams.
+class _Crew:
+    """The threads on one model's lanes.
 
     Args:
-        model: what runs.
+        model: what they run.
+        decoders: of its outputs, one a stream.
+    """
+
+    def __init__(self, model: LoadedModel, decoders: Sequence[Decoder]) -> None:
+        self.model = model
+        self.form = model.form
+        self.decoders = tuple(decoders)
+        self.relieved = False  # written and read under the pool's condition
+        self.threads: list[threading.Thread] = []
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A frame to run: of which stream, by its place, and with which ticket."""
+
+    place: int
+    stream: Stream
+    ticket: int
+    frame: Frame
+
+
+class LanePool:
+    """Runs the lanes of a model over the frames of all streams; frames wait until `switch` gave it the first one.
+
+    Args:
         streams: the cameras.
         ready: the condition that the streams' slots notify when a frame waits.
     """
 
-    def __init__(self, model: LoadedModel, streams: Sequence[Stream], ready: threading.Condition) -> None:
-        self._model = model
+    def __init__(self, streams: Sequence[Stream], ready: threading.Condition) -> None:
         self._streams = list(streams)
         self._ready = ready
         self._turn = 0
         self._stopping = False
-        self._threads = [
-            threading.Thread(target=self._work, args=(lane,), name=f"lane-{number}", daemon=True)
+        self._crew: _Crew | None = None
+
+    def switch(self, model: LoadedModel, timeout: float | None = None) -> LoadedModel | None:
+        """Have another model take over, between two frames; for one caller at a time.
+
+        Every frame taken before is finished, decoded and handed on as the model before has it, every one after by the
+        new one; none is left out, none comes twice, and their order stays.
+
+        Args:
+            model: opened and proven; it takes frames of the same input.
+            timeout: seconds to wait for the lanes before.
+
+        Returns:
+            The model before, which nobody uses any more: to be closed, or kept to go back to. None where there was
+            none, and where one of its lanes hangs: then it must not be closed, and is left behind.
+
+        Raises:
+            ArtifactError: the model wants other frames than the one before; that goes on.
+            RuntimeError: the lanes were stopped.
+        """
+        before = self._crew
+        if before is not None and model.spec.input != before.form.spec.input:
+            raise ArtifactError(
+                f"{model.artifact.id} wants another input than {before.form.artifact.id}, which runs; restart the agent"
+            )
+        crew = _Crew(model, [stream.decode_as(model.spec) for stream in self._streams])
+        crew.threads = [
+            threading.Thread(target=self._work, args=(crew, lane), name=f"lane-{number}", daemon=True)
             for number, lane in enumerate(model.lanes)
         ]
-
-    def start(self) -> None:
-        """Start a thread a lane."""
-        for thread in self._threads:
+        with self._ready:
+            if self._stopping:
+                raise RuntimeError("the lanes were stopped")
+            self._crew = crew
+            if before is not None:
+                before.relieved = True
+            self._ready.notify_all()  # those that wait for a frame leave; no later notice can reach them
+        for thread in crew.threads:
             thread.start()
+        return None if before is None else _dismissed(before, timeout)
 
-    def stop(self, timeout: float | None = None) -> None:
-        """Finish the frames under way and end the threads; twice is harmless.
+    def stop(self, timeout: float | None = None) -> LoadedModel | None:
+        """Finish the frames that wait and those under way, and end the threads; twice is harmless.
 
         Args:
             timeout: seconds to wait for a lane that hangs; it is left behind.
+
+        Returns:
+            The model that ran, for closing; None as `switch` has it, and the second time.
         """
         with self._ready:
             self._stopping = True
             self._ready.notify_all()
-        for thread in self._threads:
-            thread.join(timeout)
+        crew, self._crew = self._crew, None
+        return None if crew is None else _dismissed(crew, timeout)
 
-    def _work(self, lane: Lane) -> None:
-        preparer = Preparer(self._model.spec.input)
-        while True:
-            with self._ready:
+    def _work(self, crew: _Crew, lane: Lane) -> None:
+        preparer = Preparer(crew.form.spec.input)
+        while (job := self._wait_for_job(crew)) is not None:
+            result = self._run(crew, lane, preparer, job)
+            job.stream.finish(job.ticket, job.frame, result, crew.form)
+
+    def _wait_for_job(self, crew: _Crew) -> _Job | None:
+        """The next frame; None where the crew is relieved, or nothing waits and the lanes are stopped."""
+        with self._ready:
+            while not crew.relieved:
                 job = self._next_job()
-                while job is None:
-                    if self._stopping:
-                        return
-                    self._ready.wait()
-                    job = self._next_job()
-            stream, ticket, frame = job
-            stream.finish(ticket, frame, self._run(lane, preparer, stream, frame))
+                if job is not None or self._stopping:
+                    return job
+                self._ready.wait()
+            return None
 
-    def _next_job(self) -> tuple[Stream, int, Frame] | None:
+    def _next_job(self) -> _Job | None:
         """A frame of the stream whose turn it is; holds the condition's lock."""
         for offset in range(len(self._streams)):
-            position = (self._turn + offset) % len(self._streams)
-            taken = self._streams[position].take()
+            place = (self._turn + offset) % len(self._streams)
+            taken = self._streams[place].take()
             if taken is not None:
-                self._turn = position + 1
-                return self._streams[position], *taken
+                self._turn = place + 1
+                return _Job(place, self._streams[place], *taken)
         return None
 
-    def _run(self, lane: Lane, preparer: Preparer, stream: Stream, frame: Frame) -> Result | None:
+    @staticmethod
+    def _run(crew: _Crew, lane: Lane, preparer: Preparer, job: _Job) -> Result | None:
+        artifact, frame, timings = crew.form.artifact, job.frame, job.stream.timings
         begun = time.perf_counter()
         try:
             tensor = preparer.prepare(frame.image, frame.placement)
             prepared = time.perf_counter()
-            outputs = lane.infer({self._model.input_name: tensor})
+            outputs = lane.infer({crew.model.input_name: tensor})
             inferred = time.perf_counter()
-            result = stream.decoder.decode(outputs, frame.placement)
+            result = crew.decoders[job.place].decode(outputs, frame.placement)
         except EdgetallyError as error:
-            _faults.error("%s failed on frame %d: %s", self._model.artifact.id, frame.sequence, error)
+            _faults.error("%s failed on frame %d: %s", artifact.id, frame.sequence, error)
             return None
         except Exception:  # noqa: BLE001 - the frame was not counted: the window says model_error, the lane goes on
-            _faults.exception("%s failed on frame %d", self._model.artifact.id, frame.sequence)
+            _faults.exception("%s failed on frame %d", artifact.id, frame.sequence)
             return None
-        stream.timings.add("resize", prepared - begun)
-        stream.timings.add("infer", inferred - prepared)
-        stream.timings.add("outputs", time.perf_counter() - inferred)
+        timings.add("resize", prepared - begun)
+        timings.add("infer", inferred - prepared)
+        timings.add("outputs", time.perf_counter() - inferred)
         return result
+
+
+def _dismissed(crew: _Crew, timeout: float | None) -> LoadedModel | None:
+    """The crew's model once its threads have ended; None where one does not within ``timeout`` seconds."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    for thread in crew.threads:
+        thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in crew.threads):
+        _log.error("a lane of %s does not end; it is left behind, with its memory", crew.form.artifact.id)
+        return None
+    return crew.model

@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from agent.choose import Candidate, choose
+from agent.engines.supply import Awaited, EngineSupply
 from contracts.config import RuntimeConfig
-from contracts.errors import EdgetallyError
+from contracts.errors import EdgetallyError, NoArtifactFitsError
 from contracts.facts import Facts
 from contracts.manifest import Artifact
 from contracts.messages import Considered
 from contracts.model_spec import ModelSpec
+from runtime.artifact_lanes import open_artifact_lanes
 from runtime.backends.base import Lane
-from runtime.backends.table import open_lanes
 from runtime.bundle import Bundle
 from runtime.golden import check_golden
+from runtime.tensorrt.build import BuildProgress
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A proven model.
+class RunningForm:
+    """Which form of a model gives results; it holds none of its memory.
 
     Args:
         spec: its model.toml, with what was set anew for the artifact.
         artifact: which form of it runs.
         execution_precision: what it computes with.
-        lanes: opened on it, one caller each.
-        considered: every artifact of the bundle, with the reason where it was refused; also what else the one that
-            runs was refused to compute with.
     """
 
     spec: ModelSpec
     artifact: Artifact
     execution_precision: str
+
+
+@dataclass(frozen=True)
+class LoadedModel(RunningForm):
+    """A proven model.
+
+    Args:
+        spec: as of `RunningForm`, like the next two.
+        artifact: see there.
+        execution_precision: see there.
+        lanes: opened on it, one caller each.
+    """
+
     lanes: tuple[Lane, ...]
-    considered: tuple[Considered, ...]
+
+    @property
+    def form(self) -> RunningForm:
+        """Itself without its lanes."""
+        return RunningForm(self.spec, self.artifact, self.execution_precision)
 
     @property
     def input_name(self) -> str:
@@ -49,45 +70,122 @@ class LoadedModel:
             lane.close()
 
 
-def load_model(bundle: Bundle, facts: Facts, wanted: RuntimeConfig) -> LoadedModel:
-    """Choose an artifact, open its lanes and prove it on the bundle's golden samples.
+@dataclass(frozen=True)
+class Selection:
+    """What this box takes of a bundle now.
+
+    Args:
+        bundle: name of its model.
+        model: what serves; None where nothing does before an engine is built.
+        considered: every artifact of the bundle, with the reason where it was refused; also what else the one that
+            serves was refused to compute with.
+        awaited: what would be taken instead of it, or before anything serves, once its engine is there; best first.
+    """
+
+    bundle: str
+    model: LoadedModel | None
+    considered: tuple[Considered, ...]
+    awaited: tuple[Awaited, ...] = ()
+
+    def nothing_fits(self) -> NoArtifactFitsError:
+        """The error that none of it fits, with every reason."""
+        return NoArtifactFitsError(self.bundle, {one.artifact: one.refused or "" for one in self.considered})
+
+
+def load_model(
+    bundle: Bundle, facts: Facts, wanted: RuntimeConfig, engines: EngineSupply, serving: LoadedModel | None = None
+) -> Selection:
+    """Choose an artifact, open its lanes, warm them and prove them on the bundle's golden samples.
 
     Args:
         bundle: an open bundle.
         facts: this box's.
         wanted: lanes (default: one a core), threads, and what was asked for by name.
+        engines: those of this box, for artifacts that need one.
+        serving: what serves already: where nothing better works it is taken as it is, and nothing of it is touched.
 
     Raises:
-        NoArtifactFitsError: no artifact fits and works here.
+        NoArtifactFitsError: no artifact fits and works here, and none is to be built.
     """
     lanes = wanted.lanes or max(1, _cores(facts) // wanted.threads)
 
     def prove(candidate: Candidate) -> list[Lane]:
-        opened = open_lanes(
-            candidate.artifact.backend,
-            bundle.entry(candidate.artifact),
+        if serving is not None and _is(serving, candidate):
+            return list(serving.lanes)
+        opened = open_artifact_lanes(
+            bundle,
+            candidate.artifact,
             execution_precision=candidate.execution_precision,
             lanes=lanes,
             threads=wanted.threads,
-            options=candidate.artifact.options,
+            entry=engines.engine(bundle.manifest.model.name, candidate.artifact),
         )
         try:
             check_golden(opened[0], bundle, candidate.artifact, candidate.execution_precision)
-        except EdgetallyError:
+            _warm(opened[1:], candidate.artifact)
+        except Exception:
             for lane in opened:
                 lane.close()
             raise
         return opened
 
     choice = choose(bundle.manifest, facts, wanted, prove)
-    artifact, precision = choice.candidate.artifact, choice.candidate.execution_precision
-    return LoadedModel(
-        spec=artifact.tuned_spec(bundle.manifest.model, precision),
-        artifact=artifact,
-        execution_precision=precision,
-        lanes=tuple(choice.lanes),
-        considered=_considered(bundle, choice.refused),
-    )
+    model: LoadedModel | None = None
+    if choice.candidate is not None:
+        is_same = serving is not None and _is(serving, choice.candidate)
+        model = serving if is_same else _loaded(bundle, choice.candidate, choice.lanes)
+    return Selection(bundle.manifest.model.name, model, _considered(bundle, choice.refused), choice.awaited)
+
+
+def load_when_built(
+    bundle: Bundle,
+    facts: Facts,
+    wanted: RuntimeConfig,
+    engines: EngineSupply,
+    note: Callable[[str, BuildProgress], None] = lambda *_: None,
+) -> LoadedModel:
+    """The best model that works here, after waiting for the engines that it takes.
+
+    Args:
+        bundle: as of `load_model`, like the next three.
+        facts: see there.
+        wanted: see there.
+        engines: see there.
+        note: told the artifact and how far its engine is, a few times a second.
+
+    Raises:
+        NoArtifactFitsError: no artifact fits and works here.
+    """
+    while True:
+        selection = load_model(bundle, facts, wanted, engines)
+        due = [awaited.needed for awaited in selection.awaited if awaited.seconds <= 0]
+        if not due:
+            if selection.model is None:
+                raise selection.nothing_fits()
+            return selection.model
+        if selection.model is not None:
+            selection.model.close()  # the memory is the builder's until then
+        artifact = due[0].artifact.id
+        try:
+            engines.build(bundle, due[0], lambda progress, artifact=artifact: note(artifact, progress))  # type: ignore[misc]
+        except EdgetallyError as error:
+            _log.warning("the engine of %s could not be built: %s", artifact, error)
+
+
+def _is(model: LoadedModel, candidate: Candidate) -> bool:
+    return (model.artifact, model.execution_precision) == (candidate.artifact, candidate.execution_precision)
+
+
+def _loaded(bundle: Bundle, candidate: Candidate, lanes: list[Lane]) -> LoadedModel:
+    artifact, precision = candidate.artifact, candidate.execution_precision
+    return LoadedModel(artifact.tuned_spec(bundle.manifest.model, precision), artifact, precision, tuple(lanes))
+
+
+def _warm(lanes: list[Lane], artifact: Artifact) -> None:
+    """Run each once: a first run allocates memory and loads kernels."""
+    tensors = {tensor.name: np.zeros(tensor.shape, np.dtype(tensor.dtype)) for tensor in artifact.inputs}
+    for lane in lanes:
+        lane.infer(tensors)
 
 
 def _considered(bundle: Bundle, refused: Mapping[str, str]) -> tuple[Considered, ...]:

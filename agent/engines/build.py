@@ -37,6 +37,11 @@ class BuildNeeded:
     key: EngineKey
     artifact: Artifact
 
+    @property
+    def name(self) -> str:
+        """A file name that no other engine has."""
+        return f"{self.model}-{self.key.folder}"
+
 
 def engine_for(model: str, artifact: Artifact, facts: Facts, store: EngineStore) -> Path | BuildNeeded:
     """The engine that runs an artifact on this box, or what has to be built first.
@@ -92,6 +97,11 @@ class EngineBuild:
     def done(self) -> bool:
         """Whether it ended, however."""
         return not self._thread.is_alive()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; whether it ended, however."""
+        self._thread.join(seconds)
+        return self.done
 
     def cancel(self) -> None:
         """Have it ended; `result` then raises `BuildCancelledError`."""

@@ -6,6 +6,7 @@
     <root>/<model>/.new-*   being built; removed by whoever comes next once nobody holds its lock
     <root>/timings/         timing caches, one a GPU, TensorRT, CUDA and power mode
     <root>/locks/           a lock file an engine: who builds it holds it
+    <root>/attempts/        builds that failed; see `agent.engines.attempts`
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -42,22 +43,38 @@ class _Record(BaseModel):
     seconds: float
 
 
+@dataclass(frozen=True)
+class KeptEngine:
+    """An engine that is there.
+
+    Args:
+        model: the bundle's model.
+        tensorrt: what built it.
+        sm: the GPU's compute capability that it is for.
+        artifact: digest of what it was built from.
+        size: bytes.
+        seconds: that the build took.
+    """
+
+    model: str
+    tensorrt: str
+    sm: str
+    artifact: str
+    size: int
+    seconds: float
+
+
 class EngineStore:
     """Engines below one folder.
 
     Args:
-        root: made where it is missing.
+        root: made when the first engine is built.
         kept: how many a model.
-
-    Raises:
-        StorageError: it cannot be written.
     """
 
     def __init__(self, root: Path, kept: int = KEPT) -> None:
         self._root = root
         self._kept = kept
-        self._make(self.timings)
-        self._make(root / "locks")
 
     @property
     def timings(self) -> Path:
@@ -79,6 +96,19 @@ class EngineStore:
             os.utime(folder)  # what was used last is kept longest
         return engine
 
+    def kept(self) -> list[KeptEngine]:
+        """Every engine whose record can be read, by model; they are not checked."""
+        found = []
+        for path in sorted(self._root.glob(f"*/*/{_RECORD}")):
+            try:
+                record = _Record.model_validate_json(path.read_bytes())
+            except (OSError, ValidationError):
+                continue
+            key = record.key
+            told = (key.get("tensorrt", ""), key.get("sm", ""), key.get("artifact", ""))
+            found.append(KeptEngine(path.parent.parent.name, *told, record.size, record.seconds))
+        return found
+
     @contextmanager
     def building(self, model: str, key: EngineKey) -> Iterator[Path | None]:
         """A folder to build in, or None while another process builds the same engine.
@@ -89,6 +119,8 @@ class EngineStore:
         Raises:
             StorageError: it cannot be made.
         """
+        self._make(self.timings)
+        self._make(self._root / "locks")
         with self._lock(f"{model}-{key.folder}") as mine:
             if not mine:
                 yield None
