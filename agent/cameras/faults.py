@@ -1,4 +1,4 @@
-"""What FFmpeg's errors mean to a person, and what to do about each.
+"""What FFmpeg's and the network's errors mean to a person, and what to do about each.
 
 An FFmpeg error's own text quotes the URL with its password, so only what it is, never its text, goes on.
 """
@@ -6,6 +6,8 @@ An FFmpeg error's own text quotes the URL with its password, so only what it is,
 from __future__ import annotations
 
 import errno
+import http.client
+import ssl
 
 from av import error as ffmpeg
 
@@ -40,6 +42,38 @@ _MEANINGS: tuple[tuple[type[ffmpeg.FFmpegError], str, str], ...] = (
 )
 
 
+_STATUS: dict[int, type[ffmpeg.FFmpegError]] = {
+    http.client.UNAUTHORIZED: ffmpeg.HTTPUnauthorizedError,
+    http.client.FORBIDDEN: ffmpeg.HTTPForbiddenError,
+    http.client.NOT_FOUND: ffmpeg.HTTPNotFoundError,
+}
+_ERRNO = {
+    errno.EBUSY: ("another program uses it", "end that program; a camera has one reader"),
+    errno.ENODEV: ("the device is gone", "plug the camera in again"),
+    errno.ENOTTY: ("it is no camera", "choose another /dev/video*; v4l2-ctl --list-devices names them"),
+}
+
+
+def refusal(camera: str, where: str, status: int) -> CameraError:
+    """The error to raise for an HTTP status that is not 200; arguments as of `fault`."""
+    usual = ffmpeg.HTTPServerError if status >= http.client.INTERNAL_SERVER_ERROR else ffmpeg.HTTPClientError
+    return fault(camera, where, _STATUS.get(status, usual)(status, ""))
+
+
+def network_fault(camera: str, where: str, error: OSError | http.client.HTTPException) -> CameraError:
+    """The error to raise for one of Python's own network library; arguments as of `fault`."""
+    do = "check that the camera is on and can be reached"
+    if isinstance(error, ConnectionRefusedError):
+        return fault(camera, where, ffmpeg.ConnectionRefusedError(errno.ECONNREFUSED, ""))
+    if isinstance(error, TimeoutError):
+        return fault(camera, where, ffmpeg.TimeoutError(errno.ETIMEDOUT, ""))
+    if isinstance(error, ssl.SSLError):
+        return CameraError(camera, f"{where}: no encrypted connection comes about", "check the scheme and the port")
+    if not isinstance(error, (OSError, http.client.IncompleteRead)):
+        return CameraError(camera, f"{where}: its answer is no HTTP", "check the address and the port in 'source'")
+    return CameraError(camera, f"{where}: the connection broke off, or the host's name is not known", do)
+
+
 def fault(camera: str, where: str, error: ffmpeg.FFmpegError) -> CameraError:
     """The error to raise for an error of FFmpeg's.
 
@@ -51,6 +85,9 @@ def fault(camera: str, where: str, error: ffmpeg.FFmpegError) -> CameraError:
     for kind, problem, do in _MEANINGS:
         if isinstance(error, kind):
             return CameraError(camera, f"{where}: {problem}", do)
+    if error.errno in _ERRNO:
+        problem, do = _ERRNO[error.errno]
+        return CameraError(camera, f"{where}: {problem}", do)
     said = error.strerror or type(error).__name__
     if error.errno == errno.EIO and "://" in where:  # what FFmpeg makes of both
         said = "the connection broke off, or the host's name is not known"

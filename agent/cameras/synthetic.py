@@ -7,12 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.cameras.frame import Frame, Wanted
 from agent.cameras.pacing import Pacer, RateLimit
+from agent.cameras.played import KEYS, PlayedFault, parse_fault, seen
 from contracts.config import CameraConfig
-from contracts.errors import DocumentError, UnknownNameError
+from contracts.errors import CameraError, DocumentError, UnknownNameError
 from runtime.prepare import Placement
 from runtime.synthetic_road import RoadSettings, SyntheticRoad
 
@@ -32,10 +33,12 @@ class SyntheticOptions:
     Args:
         road: the road; its width and height are those of the camera, not those of the frames.
         frames: it ends after so many; None lets it go on for ever.
+        fault: what goes wrong with it.
     """
 
     road: RoadSettings
     frames: int | None = None
+    fault: PlayedFault = field(default_factory=PlayedFault)
 
 
 def parse_synthetic(source: str) -> SyntheticOptions:
@@ -47,17 +50,24 @@ def parse_synthetic(source: str) -> SyntheticOptions:
     """
     text = source.partition(":")[2]
     settings: dict[str, int | float | bool] = {}
+    fault: dict[str, str] = {}
+    known = (*_DEFAULTS, _FRAMES, *KEYS)
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if key not in {*_DEFAULTS, _FRAMES}:
-            raise UnknownNameError("key of a synthetic source", key, (*_DEFAULTS, _FRAMES))
+        if key not in known:
+            raise UnknownNameError("key of a synthetic source", key, known)
         if not equals:
             raise DocumentError(source, [f"expected {key}=VALUE, got {part!r}"])
-        settings[key] = _value(source, key, value)
+        if key in KEYS:
+            fault[key] = value
+        else:
+            settings[key] = _value(source, key, value)
     frames = settings.pop(_FRAMES, None)
     if frames is not None and frames < 1:
         raise DocumentError(source, [f"{_FRAMES}: expected at least 1, got {frames}"])
-    return SyntheticOptions(_road(source, settings), None if frames is None else int(frames))
+    return SyntheticOptions(
+        _road(source, settings), None if frames is None else int(frames), parse_fault(source, fault)
+    )
 
 
 class SyntheticSource:
@@ -81,6 +91,8 @@ class SyntheticSource:
         options = parse_synthetic(camera.source)
         self._fps = options.road.fps
         self._frames = options.frames
+        self._fault = options.fault
+        self._id = camera.id
         self._loop = camera.loop
         self._stop = stop
         self._pacer = (pacer or Pacer(stop)) if camera.realtime else None
@@ -91,7 +103,11 @@ class SyntheticSource:
         self._opened_at = time.monotonic()
 
     def read(self) -> Frame | None:
-        """The next frame, or None after ``frames`` of them, and where it was told to stop."""
+        """The next frame, or None after ``frames`` of them, and where it was told to stop.
+
+        Raises:
+            CameraError: it plays a camera that is lost.
+        """
         while not self._stop.is_set():
             sequence = self._skip_late(self._next)
             if self._frames is not None and sequence >= self._frames and not self._loop:
@@ -100,7 +116,12 @@ class SyntheticSource:
             if not self._limit.passes(sequence / self._fps):
                 self.dropped["rate"] += 1
             elif self._pacer is None or self._pacer.hold(sequence / self._fps):
-                return self._frame(sequence)
+                fault = self._fault.at(sequence / self._fps)
+                if fault == "lost":
+                    raise CameraError(self._id, "the synthetic camera plays 'lost'", "take 'fault' out of 'source'")
+                if fault != "stalled":
+                    return self._frame(sequence, fault)
+                self._stop.wait(0 if self._pacer else 1 / self._fps)
         return None
 
     def close(self) -> None:
@@ -118,11 +139,14 @@ class SyntheticSource:
         self.dropped["late"] += due - sequence
         return due
 
-    def _frame(self, sequence: int) -> Frame:
+    def _frame(self, sequence: int, fault: str | None) -> Frame:
         captured_at, wall_time = time.monotonic(), time.time()
         index = sequence if self._frames is None else sequence % self._frames
         shown_at = self._opened_at + sequence / self._fps
-        return Frame(self._road.frame(index), self._placement, sequence, captured_at, wall_time, shown_at)
+        image = self._road.frame(index)
+        if fault is not None:
+            image = seen(fault, image, self._road.frame(int(self._fault.begins * self._fps)), sequence)
+        return Frame(image, self._placement, sequence, captured_at, wall_time, shown_at)
 
 
 def _road_for(camera: CameraConfig, road: RoadSettings, placement: Placement) -> SyntheticRoad:

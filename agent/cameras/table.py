@@ -9,12 +9,18 @@ from pathlib import Path
 
 from agent.cameras.addresses import scheme_of, shown
 from agent.cameras.frame import Source, Wanted
+from agent.cameras.gstreamer import CSI, PIPELINE, GstSource, parse_pipeline
+from agent.cameras.mjpeg import MjpegSource, SnapshotSource
 from agent.cameras.pictures import PictureFolder
 from agent.cameras.synthetic import NAME as SYNTHETIC
 from agent.cameras.synthetic import SyntheticSource, parse_synthetic
 from agent.cameras.video import OPEN_SECONDS, Feed, VideoSource
+from agent.cameras.web import StoppedError, request
 from contracts.config import CameraConfig
 from contracts.errors import CameraError, UnknownNameError, did_you_mean
+
+_WEB_FORMATS = "aac,avi,flv,h264,hevc,hls,matroska,webm,m4v,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo"
+"""What FFmpeg may take an answer for; not MJPEG, of which it reads pictures of any size (docs/adr/0005-decoder.md)."""
 
 Opener = Callable[[CameraConfig, Wanted, threading.Event], Source]
 
@@ -69,10 +75,13 @@ def check_source(source: str) -> None:
     """Refuse what can never be opened, without opening anything.
 
     Raises:
-        WrittenError: an unknown scheme, or wrong settings of a synthetic camera.
+        WrittenError: an unknown scheme, wrong settings of a synthetic camera, a pipeline that may not be run.
     """
-    if kind_of(source).name == SYNTHETIC:
+    name = kind_of(source).name
+    if name == SYNTHETIC:
         parse_synthetic(source)
+    elif name == "gst":
+        parse_pipeline(CameraConfig(id="camera", source=source))
 
 
 def _open_rtsp(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
@@ -90,11 +99,35 @@ def _open_rtsp(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> S
 
 
 def _open_http(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
-    return VideoSource(camera, wanted, Feed(camera.source, shown(camera.source), live=None), stop)
+    """What the answer says it is: JPEG pictures are read here, everything else by FFmpeg."""
+    try:
+        stream = request(camera, stop, OPEN_SECONDS)
+    except StoppedError:
+        raise CameraError(
+            camera.id, f"{shown(camera.source)}: told to stop before it answered", "start again"
+        ) from None
+    if stream.content_type.startswith("multipart/"):
+        return MjpegSource(camera, wanted, stream)
+    if stream.content_type.startswith("image/"):
+        return SnapshotSource(camera, wanted, stop, OPEN_SECONDS, stream)
+    stream.close()
+    options = {"protocol_whitelist": "http,https,tcp,tls,crypto", "format_whitelist": _WEB_FORMATS}
+    return VideoSource(camera, wanted, Feed(camera.source, shown(camera.source), options=options, live=None), stop)
 
 
 def _open_v4l2(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
-    return VideoSource(camera, wanted, Feed(camera.source, camera.source, format="v4l2", live=True), stop)
+    feed = Feed(camera.source, camera.source, format="v4l2", options=v4l2_options(camera), live=True)
+    return VideoSource(camera, wanted, feed, stop)
+
+
+def v4l2_options(camera: CameraConfig) -> dict[str, str]:
+    """What FFmpeg is told to ask the device for; what is not written the device decides."""
+    asked = {
+        "input_format": camera.input_format,
+        "video_size": None if camera.size is None else "{}x{}".format(*camera.size),
+        "framerate": None if camera.capture_fps is None else f"{camera.capture_fps:g}",
+    }
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _open_file(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
@@ -119,6 +152,7 @@ def _is(asked: Callable[[Path], bool], source: str, *, unsure: bool = False) -> 
 
 SOURCE_KINDS = (
     SourceKind(SYNTHETIC, lambda source: source.partition(":")[0] == SYNTHETIC, SyntheticSource, live=False),
+    SourceKind("gst", lambda source: source.startswith((PIPELINE, CSI)), GstSource, live=True),
     SourceKind("rtsp", _has_scheme("rtsp", "rtsps"), _open_rtsp, live=True),
     SourceKind("http", _has_scheme("http", "https"), _open_http, live=True),
     SourceKind("v4l2", lambda source: source.startswith("/dev/video"), _open_v4l2, live=True),

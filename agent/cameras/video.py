@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from agent.cameras.faults import fault
 from agent.cameras.frame import Frame, Wanted
 from agent.cameras.pacing import Pacer, RateLimit, Timeline
+from agent.cameras.stamps import taken_at
 from contracts.config import CameraConfig
 from contracts.errors import CameraError
 from runtime.pictures import Scaler
@@ -29,8 +30,6 @@ _USUAL_RATE = 25.0  # frames a second, where a stream states none
 _RATES = (0.1, 1000.0)  # what is believed of a stream's own statement
 _MOST_DAMAGED = 300  # in a row: ten seconds at 30 fps, longer than cameras take between two key frames
 _LONGEST_SILENCE = 20.0  # seconds of data without a picture; sound may go on where the picture has ended
-_OLDEST_STAMP = 10.0  # seconds before now, and
-_NEWEST_STAMP = 0.5  # seconds after it, that a camera's own clock is believed
 
 
 @dataclass(frozen=True)
@@ -126,13 +125,9 @@ class VideoSource:
 
     def _wall_time(self, stamp: float | None) -> float:
         """When it was taken: by the camera's clock where the stream carries it and it can be believed, else now."""
-        now = time.time()
         # PyAV 18 has it; 17 is the last for Python 3.10 (JetPack 6), and there frames are stamped as they arrive.
         started: int | None = getattr(self._container, "start_time_realtime", None) if self._live else None
-        if started is None or stamp is None:
-            return now
-        taken = started / 1e6 + stamp
-        return taken if now - _OLDEST_STAMP <= taken <= now + _NEWEST_STAMP else now
+        return taken_at(None if started is None or stamp is None else started / 1e6 + stamp, time.time())
 
     def _open(self) -> None:
         try:

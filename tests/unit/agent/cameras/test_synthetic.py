@@ -9,7 +9,7 @@ from agent.cameras.frame import Wanted
 from agent.cameras.pacing import Pacer
 from agent.cameras.synthetic import SyntheticSource, parse_synthetic
 from contracts.config import CameraConfig
-from contracts.errors import DocumentError, UnknownNameError
+from contracts.errors import CameraError, DocumentError, EdgetallyError, UnknownNameError
 from contracts.model_spec import InputSpec
 from runtime.synthetic_road import RoadSettings, SyntheticRoad
 
@@ -118,3 +118,34 @@ def test_a_size_the_road_cannot_be_drawn_in_is_said() -> None:
     tiny = Wanted(InputSpec(width=32, height=32))
     with pytest.raises(DocumentError, match="camera 'road': it cannot be drawn 32x32 as the model wants it"):
         SyntheticSource(CameraConfig(id="road", source="synthetic"), tiny, threading.Event())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("fault=blak", "did you mean 'black'"),
+        ("fault_from=3", "fault_from: expected 'fault' too, one of black, white"),
+        ("fault=lost,fault_from=soon", "fault_from: expected seconds of at least 0, got 'soon'"),
+        ("fault=lost,fault_for=inf", "fault_for: expected seconds of at least 0, got 'inf'"),
+    ],
+)
+def test_a_fault_that_cannot_be_played_is_named(settings: str, said: str) -> None:
+    with pytest.raises(EdgetallyError) as caught:
+        parse_synthetic(f"synthetic:{settings}")
+    assert said in str(caught.value)
+
+
+def test_a_camera_plays_that_it_is_lost_and_that_it_stalls() -> None:
+    lost = open_road("synthetic:fps=10,frames=30,fault=lost,fault_from=0.5")
+    assert [lost.read() is not None for _ in range(5)] == [True] * 5
+    with pytest.raises(CameraError, match="plays 'lost'"):
+        lost.read()
+    stalled = open_road("synthetic:fps=100,frames=30,fault=stalled,fault_from=0.05,fault_for=0.1")
+    assert [frame.sequence for frame in iter(stalled.read, None)] == [*range(5), *range(15, 30)]
+
+
+def test_a_stop_ends_a_camera_that_stalls_for_ever() -> None:
+    camera, stop = CameraConfig(id="road", source="synthetic:fps=10,fault=stalled", realtime=False), threading.Event()
+    source = SyntheticSource(camera, WANTED, stop)
+    threading.Timer(0.02, stop.set).start()
+    assert source.read() is None

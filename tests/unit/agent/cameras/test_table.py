@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from agent.cameras.table import check_source, kind_of, open_source
+from agent.cameras.table import check_source, kind_of, open_source, v4l2_options
+from agent.cameras.video import Feed, VideoSource
 from contracts.config import CameraConfig
 from contracts.errors import CameraError, UnknownNameError
 from tests.unit.agent.cameras.clips import STRETCHED, write_clip
@@ -20,6 +22,8 @@ from tests.unit.agent.cameras.clips import STRETCHED, write_clip
         ("RTSPS://h/x", "rtsp"),
         ("https://h/x", "http"),
         ("/dev/video0", "v4l2"),
+        ("gst:videotestsrc", "gst"),
+        ("csi:0", "gst"),
         (str(Path(__file__).parent), "pictures"),
         (__file__, "file"),
         ("nowhere.mp4", "file"),
@@ -54,6 +58,40 @@ def test_an_unknown_scheme_is_told_the_nearest_and_shows_no_password() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'rtsp'") as caught:
         check_source("rstp://user:s3cret@10.0.0.7/x")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({}, {}),
+        (
+            {"size": [1280, 720], "capture_fps": 30, "input_format": "mjpeg"},
+            {"video_size": "1280x720", "framerate": "30", "input_format": "mjpeg"},
+        ),
+        ({"capture_fps": 29.97}, {"framerate": "29.97"}),
+    ],
+)
+def test_a_device_is_asked_for_what_is_written(options: dict[str, object], asked: dict[str, str]) -> None:
+    camera = CameraConfig.model_validate({"id": "gate", "source": "/dev/video0", **options})
+    assert v4l2_options(camera) == asked
+
+
+def open_device(path: Path) -> None:
+    camera = CameraConfig(id="gate", source="/dev/video0")
+    VideoSource(camera, STRETCHED, Feed(str(path), "/dev/video0", format="v4l2", live=True), threading.Event())
+
+
+def test_what_is_no_camera_is_said_by_the_real_input_of_v4l2(tmp_path: Path) -> None:
+    (tmp_path / "video0").write_bytes(b"no device")
+    with pytest.raises(CameraError, match="/dev/video0: it is no camera; choose another"):
+        open_device(tmp_path / "video0")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_device_that_may_not_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "video0").touch(mode=0)
+    with pytest.raises(CameraError, match="this user may not read it; give the right to read it"):
+        open_device(tmp_path / "video0")
 
 
 def test_checking_opens_nothing() -> None:
