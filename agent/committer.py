@@ -40,6 +40,13 @@ class Committer:
             raise self._fault
         self._windows.put(windows)
 
+    @property
+    def windows_held(self) -> int:
+        """Windows of cameras that are not on the disk yet: those of a slow disk, and those that it refused."""
+        with self._windows.mutex:
+            waiting = sum(len(windows or ()) for windows in self._windows.queue)
+        return waiting + self._ledger.windows_held
+
     def close(self, timeout: float = 30.0) -> None:
         """Commit what waits, then end; twice is harmless.
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from agent.counting.clock import utc_text
 from agent.counting.lines import Direction
-from agent.counting.totals import LineTotals, Tally, definition_digest, in_all
-from agent.counting.window import WindowCounts
+from agent.counting.totals import LineTotals, Tally, added, definition_digest, in_all
+from agent.counting.window import QualityChange, TimedCrossing, WindowCounts
 from agent.store import Counter, LineDefinition, ReportDraft, Store
 from contracts.config import CameraConfig
 from contracts.errors import StorageError
-from contracts.messages import CountReport, Crossings
+from contracts.messages import CountReport, CrossingEvent, Crossings, QualityEvent
 from contracts.topics import Channel, Topic
 
 _log = logging.getLogger(__name__)
@@ -28,18 +29,18 @@ class Origin:
     Args:
         device: the box.
         boot_id: of this start of the agent.
-        artifact_digest: what counted.
     """
 
     device: str
     boot_id: str
-    artifact_digest: str
 
 
 class Ledger:
     """Commits windows to the store; used by one thread.
 
-    While the disk refuses, windows wait in memory, and the totals published stay those that are on disk.
+    While the disk refuses, windows wait in memory, and the totals published stay those that are on disk. Of too many
+    the oldest are lost: their crossings stay in the totals, and each report and event that they would have been is a
+    number left out.
 
     Args:
         store: where they go.
@@ -63,13 +64,20 @@ class Ledger:
             for line in camera.line
         ]
         self._totals = {key: _totals(counter) for key, counter in store.counters(lines).items()}
+        self._with_events = {camera.id for camera in cameras if camera.events}
         self._waiting: deque[WindowCounts] = deque()
-        self._lost = 0
+        self._lost = _Lost()
+        self.windows_lost = 0
 
     @property
     def totals(self) -> Mapping[tuple[str, str], LineTotals]:
         """Committed totals by camera and line."""
         return self._totals
+
+    @property
+    def windows_held(self) -> int:
+        """Windows that wait in memory while the disk refuses them."""
+        return len(self._waiting)
 
     def commit(self, windows: Sequence[WindowCounts]) -> bool:
         """Commit these windows and those that still wait, in one transaction.
@@ -80,20 +88,67 @@ class Ledger:
         held = len(self._waiting)
         self._waiting.extend(windows)
         while len(self._waiting) > MOST_WAITING:
-            self._waiting.popleft()
-            self._lost += 1
+            self._lose(self._waiting.popleft())
             held -= 1
-        totals = dict(self._totals)
+        totals = self._lost.added_to(self._totals)
         # Those that the disk refused before are late, whenever they are sent.
-        drafts = [self._draft(window, totals, late=n < held) for n, window in enumerate(self._waiting)]
+        drafts = [
+            draft for n, window in enumerate(self._waiting) for draft in self._drafts(window, totals, late=n < held)
+        ]
         try:
-            self._store.commit(drafts, {total.counter_id: total.by_label for total in totals.values()})
+            by_counter = {total.counter_id: total.by_label for total in totals.values()}
+            self._store.commit(drafts, by_counter, lost=self._lost.numbers)
         except StorageError as error:
-            _log.error("%s; %d windows wait in memory, %d were lost", error, len(self._waiting), self._lost)
+            _log.error("%s; %d windows wait in memory, %d were lost", error, len(self._waiting), self.windows_lost)
             return False
-        self._totals = totals
+        self._totals, self._lost = totals, _Lost()
         self._waiting.clear()
         return True
+
+    def _lose(self, window: WindowCounts) -> None:
+        self.windows_lost += 1
+        self._lost.numbers += 1
+        if window.camera in self._with_events:
+            self._lost.numbers += len(window.crossings) + len(window.changes)
+        for name, crossed in window.lines.items():
+            key = (window.camera, name)
+            self._lost.crossed[key] = added(self._lost.crossed.get(key, {}), crossed)
+
+    def _drafts(
+        self, window: WindowCounts, totals: dict[tuple[str, str], LineTotals], *, late: bool
+    ) -> Iterator[ReportDraft]:
+        """What is published of a window: its events, where they are wanted, then its report."""
+        if window.camera in self._with_events:
+            topic = Topic(self._origin.device, Channel.CAMERA_EVENTS, window.camera)
+            events: list[TimedCrossing | QualityChange] = [*window.crossings, *window.changes]
+            for one in sorted(events, key=lambda event: event.at):
+                yield ReportDraft(topic, self._event(window.camera, one, totals, late=late))
+        yield self._draft(window, totals, late=late)
+
+    def _event(
+        self,
+        camera: str,
+        one: TimedCrossing | QualityChange,
+        totals: Mapping[tuple[str, str], LineTotals],
+        *,
+        late: bool,
+    ) -> CrossingEvent | QualityEvent:
+        common = {
+            "store_id": "",
+            "seq": 0,
+            "boot_id": self._origin.boot_id,
+            "device": self._origin.device,
+            "camera": camera,
+            "at": utc_text(one.at),
+            "clock_synced": self._synced(),
+            "late": late,
+        }
+        if isinstance(one, QualityChange):
+            return QualityEvent.model_validate({**common, "before": one.before, "quality": one.quality})
+        crossing = one.crossing
+        counter_id = totals[camera, crossing.line].counter_id
+        what = {"line": crossing.line, "direction": crossing.direction, "label": crossing.label}
+        return CrossingEvent.model_validate({**common, **what, "counter_id": counter_id, "track": crossing.track_id})
 
     def _draft(self, window: WindowCounts, totals: dict[tuple[str, str], LineTotals], *, late: bool) -> ReportDraft:
         lines = {name: self._cross(window, name, crossed, totals) for name, crossed in window.lines.items()}
@@ -110,7 +165,8 @@ class Ledger:
             frames_dropped=dict(window.frames_dropped),
             coverage=window.coverage,
             quality=window.quality,
-            artifact_digest=self._origin.artifact_digest,
+            artifact_digest=window.artifacts[-1] if window.artifacts else None,
+            earlier_digests=window.artifacts[:-1],
             count=window.count,
             zones=dict(window.zones),
             lines=lines,
@@ -131,6 +187,23 @@ class Ledger:
             total_out=total.total_out,
             total_by_label=_plain(total.by_label),
         )
+
+
+@dataclass
+class _Lost:
+    """What the windows that were given up would have been.
+
+    Args:
+        numbers: reports and events.
+        crossed: their crossings by camera and line; they are counted, though nobody will hear when they were.
+    """
+
+    numbers: int = 0
+    crossed: dict[tuple[str, str], Tally] = field(default_factory=dict)
+
+    def added_to(self, totals: Mapping[tuple[str, str], LineTotals]) -> dict[tuple[str, str], LineTotals]:
+        """The totals with these crossings."""
+        return {key: total.add(self.crossed.get(key, {})) for key, total in totals.items()}
 
 
 def _totals(counter: Counter) -> LineTotals:

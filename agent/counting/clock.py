@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _SLEWED = 0.5  # seconds that the clock may be off at a border, at most, without having jumped
@@ -20,18 +20,28 @@ class ClockWindow:
         start: seconds since 1970, UTC, a whole number of windows.
         end: the same; where the next window starts.
         begins: monotonic seconds from which on it was kept: later than ``start`` says where counting began within it.
-        ends: monotonic seconds at which it ends.
+        ends: monotonic seconds at which it ends; earlier than ``end`` says where it was cut short.
+        offset: UTC less monotonic seconds, None where ``ends`` is the moment of ``end``.
     """
 
     start: float
     end: float
     begins: float
     ends: float
+    offset: float | None = None
 
     @property
     def seconds(self) -> float:
         """The window's length by UTC."""
         return self.end - self.start
+
+    def utc(self, at: float) -> float:
+        """Seconds since 1970 of a moment in monotonic seconds, in it or near it."""
+        return at + (self.end - self.ends if self.offset is None else self.offset)
+
+    def cut(self, at: float) -> ClockWindow:
+        """The same window, ended at ``at`` (monotonic seconds) where that is earlier."""
+        return replace(self, ends=min(at, self.ends), offset=self.utc(0.0))
 
 
 class WindowClock:

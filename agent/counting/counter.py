@@ -20,7 +20,18 @@ from runtime.results import DensityMap, Detections, Result
 Kind = Literal["boxes", "density"]
 """What a model gives, as far as counting is concerned."""
 
-KIND_OF_DECODER: Mapping[str, Kind] = {"density": "density", "yolox": "boxes", "ssd": "boxes"}
+KIND_OF_DECODER: Mapping[str, Kind] = {
+    "density": "density",
+    "yolo": "boxes",
+    "yolox": "boxes",
+    "nanodet": "boxes",
+    "ssd": "boxes",
+    "ssd-tflite": "boxes",
+    "detr": "boxes",
+    "mask-rcnn": "boxes",
+    "faces": "boxes",
+}
+"""What the others give, no counter counts."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +70,34 @@ class CameraCounter(Protocol):
             TypeError: the result is of another kind.
         """
 
+    def retune(self, model: ModelSpec) -> None:
+        """Count the results from here on with the threshold of another form of the model; nothing is forgotten.
+
+        Args:
+            model: of the same labels and kind, with what was set anew for the form.
+        """
+
 
 def open_counter(camera: CameraConfig, model: ModelSpec) -> CameraCounter:
     """The counter of a camera with a model.
 
     Raises:
-        DocumentError: the camera asks for what this model cannot give; see `make_counter`.
+        DocumentError: the camera asks for what this model cannot give, see `make_counter`; or nothing counts what the
+            model gives.
     """
-    own_score = None if isinstance(model.output, DensityOutput) else model.output.score
-    return make_counter(camera, model.labels, KIND_OF_DECODER[model.output.decoder], own_score)
+    kind = KIND_OF_DECODER.get(model.output.decoder)
+    if kind is None:
+        problem = (
+            f"expected a model that gives boxes or a density map, {model.name!r} gives {model.output.decoder}, which "
+            "nothing counts; choose another model"
+        )
+        raise DocumentError(f"camera {camera.id!r}", [problem])
+    return make_counter(camera, model.labels, kind, _own_score(model))
+
+
+def _own_score(model: ModelSpec) -> float | None:
+    """The model's threshold; None for one that has none."""
+    return None if isinstance(model.output, DensityOutput) else model.output.score
 
 
 def make_counter(
@@ -111,8 +141,8 @@ class BoxCounter:
     """
 
     def __init__(self, camera: CameraConfig, labels: Sequence[str], model_score: float | None) -> None:
-        settings = TrackerSettings()
-        self._settings = TrackerSettings(score=camera.score or model_score or settings.score)
+        self._score = camera.score
+        self._settings = self._settings_for(model_score)
         self._tracker = Tracker(self._settings)
         self._lines = [LineCounter(line, labels) for line in camera.line]
         self._zones = [ZoneCounter(zone, labels) for zone in camera.zone]
@@ -121,6 +151,13 @@ class BoxCounter:
     def problems(_camera: CameraConfig, _labels: Sequence[str]) -> list[str]:
         """What the camera asks for that boxes cannot give: nothing."""
         return []
+
+    def retune(self, model: ModelSpec) -> None:
+        """See `CameraCounter.retune`."""
+        self._settings = self._tracker.settings = self._settings_for(_own_score(model))
+
+    def _settings_for(self, model_score: float | None) -> TrackerSettings:
+        return TrackerSettings(score=self._score or model_score or TrackerSettings.score)
 
     def update(self, result: Result, at: float, aspect: float) -> FrameCounts:
         """See `CameraCounter.update`."""
@@ -151,6 +188,9 @@ class DensityCounter:
     def __init__(self, camera: CameraConfig, labels: Sequence[str], model_score: float | None) -> None:
         del labels, model_score
         self._zones = camera.zone
+
+    def retune(self, model: ModelSpec) -> None:
+        """A density map has no threshold."""
 
     @staticmethod
     def problems(camera: CameraConfig, labels: Sequence[str]) -> list[str]:

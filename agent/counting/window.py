@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,25 @@ from contracts.config import CameraConfig
 from contracts.messages import Level, Quality, Window, ZoneCounts
 
 _WORST_FIRST: Sequence[Quality] = ("model_error", "no_camera", "obscured", "stale", "ok")
+_HELD = 5.0  # seconds for which it stays open in which window something falls: the longest that a close may come late
+_MOST_CHANGES = 32  # of the quality, told one by one in a window; a camera that flickers must not fill the outbox
+
+
+@dataclass(frozen=True)
+class TimedCrossing:
+    """A crossing and when its frame was taken, in seconds since 1970."""
+
+    crossing: Crossing
+    at: float
+
+
+@dataclass(frozen=True)
+class QualityChange:
+    """From when on another quality held, in seconds since 1970."""
+
+    before: Quality
+    quality: Quality
+    at: float
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,9 @@ class WindowCounts:
         count: things in the picture; None where no frame was counted, which is not the same as zero.
         zones: things in each zone, and visits; None likewise.
         lines: crossings of the window; every line is there, and with no frame counted it is empty with coverage 0.
+        artifacts: digests of what counted its frames, in the order in which they did.
+        crossings: one by one, in their order; the same that ``lines`` adds up.
+        changes: of the quality, in their order; of very many the first and the last.
     """
 
     camera: str
@@ -40,6 +63,19 @@ class WindowCounts:
     count: Level | None
     zones: Mapping[str, ZoneCounts | None]
     lines: Mapping[str, Tally]
+    artifacts: tuple[str, ...] = ()
+    crossings: tuple[TimedCrossing, ...] = ()
+    changes: tuple[QualityChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Note:
+    """Something that holds from a moment on: a frame's counts, or a quality without one."""
+
+    at: float
+    quality: Quality
+    frame: FrameCounts | None = None
+    artifact: str | None = None
 
 
 def longest_gap(camera: CameraConfig) -> float:
@@ -52,7 +88,8 @@ class WindowAccumulator:
 
     A frame is taken to show what was there from when it was taken until the next one, at most for `longest_gap`; over
     the end of a window it goes on into the next. So means are over observed time, not over frames, and a burst of
-    frames weighs no more than the time that it took. A frame that is counted only after its window was closed is
+    frames weighs no more than the time that it took. What was taken after a window's end is kept for the next one, also
+    where `close` is called a little late (up to 5 s). A frame that is counted only after its window was closed is
     counted in the next one: crossings are never lost, and never counted twice.
 
     Args:
@@ -64,35 +101,27 @@ class WindowAccumulator:
     def __init__(self, camera: CameraConfig, begins: float, quality: Quality = "no_camera") -> None:
         self._camera = camera
         self._longest_gap = longest_gap(camera)
-        self._now = begins
+        self._now = self._latest = begins
         self._quality: Quality = quality
         self._shown: FrameCounts | None = None
         self._shown_until = begins
         self._dropped: dict[str, int] = {}
+        self._notes: deque[_Note] = deque()  # by rising time; of the last moments only
         self._clear()
 
-    def observe(self, frame: FrameCounts, at: float) -> None:
+    def observe(self, frame: FrameCounts, at: float, artifact: str | None = None) -> None:
         """Add a frame that was counted; from now on the quality is ``ok``.
 
         Args:
             frame: its counts.
             at: when it was taken, in monotonic seconds.
+            artifact: digest of what counted it.
         """
-        self._move_to(at)
-        self._quality = "ok"
-        self._shown, self._shown_until = frame, self._now + self._longest_gap
-        self._frames += 1
-        self._crossings += frame.crossings
-        for name, visits in (frame.visits or {}).items():
-            self._visits[name] = self._visits.get(name, 0) + visits
-        self._show(frame, 0.0)
+        self._take(_Note(max(at, self._latest), "ok", frame, artifact))
 
     def note(self, quality: Quality, at: float) -> None:
         """Say what holds from ``at`` (monotonic seconds) until the next frame or note; not ``ok`` ends observation."""
-        self._move_to(at)
-        self._quality = quality
-        if quality != "ok":
-            self._shown = None
+        self._take(_Note(max(at, self._latest), quality))
 
     def close(self, window: ClockWindow, dropped: Mapping[str, int] | None = None) -> WindowCounts:
         """End a window and begin the next.
@@ -104,6 +133,7 @@ class WindowAccumulator:
         Returns:
             What the frames since the last close add up to.
         """
+        self._settle(window.ends)
         self._move_to(window.ends)
         counted = self._frames > 0
         counts = WindowCounts(
@@ -116,6 +146,9 @@ class WindowAccumulator:
             count=self._count.level() if counted else None,
             zones={zone.name: self._zone(zone.name) if counted else None for zone in self._camera.zone},
             lines={line.name: self._crossed(line.name) for line in self._camera.line},
+            artifacts=tuple(self._artifacts),
+            crossings=tuple(TimedCrossing(crossing, window.utc(at)) for crossing, at in self._crossings),
+            changes=tuple(QualityChange(before, quality, window.utc(at)) for before, quality, at in self._changes),
         )
         self._clear()
         return counts
@@ -126,7 +159,41 @@ class WindowAccumulator:
         self._count = _Levels()
         self._zones = {zone.name: _Levels() for zone in self._camera.zone}
         self._visits: dict[str, int] = {}
-        self._crossings: tuple[Crossing, ...] = ()
+        self._crossings: list[tuple[Crossing, float]] = []
+        self._changes: list[tuple[Quality, Quality, float]] = []
+        self._artifacts: list[str] = []
+
+    def _take(self, note: _Note) -> None:
+        self._latest = note.at
+        self._notes.append(note)
+        self._settle(note.at - _HELD)
+
+    def _settle(self, until: float) -> None:
+        """Take into the open window what happened before ``until``."""
+        while self._notes and self._notes[0].at < until:
+            note = self._notes.popleft()
+            self._move_to(note.at)
+            self._hold(note.quality, note.at)
+            if note.frame is not None:
+                self._add(note.frame, note.at, note.artifact)
+
+    def _hold(self, quality: Quality, at: float) -> None:
+        if quality != self._quality:
+            del self._changes[_MOST_CHANGES - 1 :]
+            self._changes.append((self._quality, quality, at))
+        self._quality = quality
+        if quality != "ok":
+            self._shown = None
+
+    def _add(self, frame: FrameCounts, at: float, artifact: str | None) -> None:
+        self._shown, self._shown_until = frame, self._now + self._longest_gap
+        self._frames += 1
+        self._crossings += [(crossing, at) for crossing in frame.crossings]
+        for name, visits in (frame.visits or {}).items():
+            self._visits[name] = self._visits.get(name, 0) + visits
+        if artifact is not None and artifact not in self._artifacts[-1:]:
+            self._artifacts.append(artifact)
+        self._show(frame, 0.0)
 
     def _move_to(self, at: float) -> None:
         """Give the time since the last move to what held in it."""
@@ -158,7 +225,7 @@ class WindowAccumulator:
         return ZoneCounts(**level.model_dump(), visits=self._visits.get(name))
 
     def _crossed(self, name: str) -> Tally:
-        return tally(crossing for crossing in self._crossings if crossing.line == name)
+        return tally(crossing for crossing, _ in self._crossings if crossing.line == name)
 
     def _newly_dropped(self, dropped: Mapping[str, int]) -> dict[str, int]:
         """How many were dropped since the last close; a counter that fell began anew."""

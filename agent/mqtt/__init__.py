@@ -2,6 +2,6 @@
 
 from agent.mqtt.check import check_broker
 from agent.mqtt.link import LinkSettings, LinkStatus, MqttLink
-from agent.mqtt.ports import Outbox, Outlet, Received
+from agent.mqtt.ports import ForeignTopic, Outbox, Outlet, Received
 
-__all__ = ["LinkSettings", "LinkStatus", "MqttLink", "Outbox", "Outlet", "Received", "check_broker"]
+__all__ = ["ForeignTopic", "LinkSettings", "LinkStatus", "MqttLink", "Outbox", "Outlet", "Received", "check_broker"]

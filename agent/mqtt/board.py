@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from agent.mqtt.ports import Outgoing
+from agent.mqtt.ports import Address, ForeignTopic, Outgoing
 from contracts.topics import Topic
 
 
@@ -24,16 +24,16 @@ class Board:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._connected = False
-        self._posts: dict[Topic, _Post] = {}
+        self._posts: dict[Address, _Post] = {}
 
-    def put(self, topic: Topic, payload: bytes) -> bool:
+    def put(self, topic: Address, payload: bytes) -> bool:
         """Leave a value; an empty one takes a retained message back.
 
         Returns:
             Whether it waits to be sent: what is not retained is dropped where there is no connection.
         """
         with self._mutex:
-            if not (self._connected or topic.channel.retained):
+            if not (self._connected or _is_retained(topic)):
                 return False
             post = self._posts.setdefault(topic, _Post(payload))
             post.payload, post.dirty = payload, True
@@ -50,27 +50,27 @@ class Board:
         """It ended: what is not retained is of no use later."""
         with self._mutex:
             self._connected = False
-            for topic in [topic for topic in self._posts if not topic.channel.retained]:
+            for topic in [topic for topic in self._posts if not _is_retained(topic)]:
                 del self._posts[topic]
 
-    def take(self) -> tuple[Topic, Outgoing] | None:
+    def take(self) -> tuple[Address, Outgoing] | None:
         """The next value to send, None where there is none; `sent` or `answered` must follow for its topic."""
         with self._mutex:
             for topic, post in self._posts.items():
                 if post.dirty and not post.on_its_way:
                     post.dirty, post.on_its_way = False, True
-                    channel = topic.channel
-                    return topic, Outgoing(str(topic), post.payload, channel.qos, channel.retained)
+                    qos = topic.channel.qos if isinstance(topic, Topic) else 1
+                    return topic, Outgoing(str(topic), post.payload, qos, _is_retained(topic))
             return None
 
-    def answered(self, topic: Topic) -> None:
+    def answered(self, topic: Address) -> None:
         """Its last value is with the broker, or will never be."""
         with self._mutex:
             post = self._posts.get(topic)
             if post is None:
                 return
             post.on_its_way = False
-            if not post.dirty and not (post.payload and topic.channel.retained):
+            if not post.dirty and not (post.payload and _is_retained(topic)):
                 del self._posts[topic]
 
     @property
@@ -78,3 +78,7 @@ class Board:
         """Whether every value is with the broker."""
         with self._mutex:
             return not any(post.dirty or post.on_its_way for post in self._posts.values())
+
+
+def _is_retained(topic: Address) -> bool:
+    return isinstance(topic, ForeignTopic) or topic.channel.retained

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.limited_log import LimitedLog
 from agent.mqtt.ports import Received, Unreadable
@@ -19,10 +19,12 @@ class Incoming:
 
     Args:
         receiver: takes messages; where there is none each is refused.
+        listeners: take instead of it what comes on their topic; more may be added by any thread.
     """
 
-    def __init__(self, receiver: Receiver | None = None) -> None:
+    def __init__(self, receiver: Receiver | None = None, listeners: Mapping[str, Receiver] | None = None) -> None:
         self._receiver = receiver
+        self._listeners = {} if listeners is None else listeners
         self._limited = LimitedLog(_log, seconds=60.0)
         self.refused = 0
 
@@ -32,6 +34,8 @@ class Incoming:
             self._refuse("a message was refused: %s", message.why)
         elif not message.payload:
             return  # a retained message was taken back
+        elif (listener := self._listeners.get(message.topic)) is not None:
+            self._hand_on(listener, message)
         elif self._receiver is None:
             self._refuse("remote configuration is not enabled in this version; %r was refused", message.topic)
         else:

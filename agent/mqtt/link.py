@@ -18,6 +18,7 @@ from agent.mqtt.ports import (
     Attempt,
     Ended,
     Event,
+    ForeignTopic,
     Opener,
     Outbox,
     Outgoing,
@@ -123,7 +124,9 @@ class MqttLink:
         self._opener = opener
         self._settings = settings or LinkSettings()
         self._versions = VersionChoice(wanted=config.protocol)
-        self._incoming = Incoming(receiver)
+        self._listeners: dict[str, Receiver] = {}
+        self._subscribed: set[str] = set()
+        self._incoming = Incoming(receiver, self._listeners)
         self._bell = Bell()
         self._board = Board()
         self._pump = Pump(outbox, self._board, boot_id, self._settings.pump)
@@ -158,6 +161,17 @@ class MqttLink:
         """Publish the newest value of a topic; see `Outlet`."""
         payload = b"" if message is None else _json(message)
         if self._board.put(topic, payload) and self._protocol is not None:
+            self._bell.ring()
+
+    def publish_foreign(self, topic: ForeignTopic, payload: bytes) -> None:
+        """Publish the newest value of a topic that is not ours, retained; see `Outlet`."""
+        if self._board.put(topic, payload) and self._protocol is not None:
+            self._bell.ring()
+
+    def listen(self, topic: str, receiver: Receiver) -> None:
+        """Have what comes on exactly this topic given to ``receiver``; see `Outlet`."""
+        self._listeners[topic] = receiver
+        if self._protocol is not None:
             self._bell.ring()
 
     def wake(self) -> None:
@@ -241,7 +255,11 @@ class MqttLink:
     def _converse(self, session: Session) -> Ended | None:
         """Send and receive until the connection ends, or None where we end it."""
         self._pump.begin(session.limits, self._greetings())
+        self._subscribed.clear()
         while True:
+            for topic in set(self._listeners) - self._subscribed:
+                session.subscribe(topic)
+                self._subscribed.add(topic)
             if self._news.is_set():
                 self._news.clear()
                 self._pump.look_again()

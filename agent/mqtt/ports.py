@@ -17,6 +17,24 @@ Version = Literal["5", "3.1.1"]
 """A version of MQTT."""
 
 
+@dataclass(frozen=True)
+class ForeignTopic:
+    """A topic that somebody else's rules define, like a discovery topic; what is published there is retained.
+
+    Args:
+        text: the whole topic.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Address = Topic | ForeignTopic
+"""What a newest value is published to."""
+
+
 class Outlet(Protocol):
     """Where the rest of the agent leaves what should be published; no call waits for the network."""
 
@@ -25,6 +43,15 @@ class Outlet(Protocol):
 
         What is retained is published again on every connection; what is not is dropped where there is none.
         None takes a retained message back.
+        """
+
+    def publish_foreign(self, topic: ForeignTopic, payload: bytes) -> None:
+        """Publish the newest value of a topic that is not ours, retained; an empty one takes it back."""
+
+    def listen(self, topic: str, receiver: Callable[[Received], None]) -> None:
+        """Have what comes on exactly this topic given to ``receiver``, from now on and on every connection.
+
+        It is called by the link's thread: it must not wait. What it raises is logged and counted.
         """
 
     def wake(self) -> None:
@@ -147,6 +174,9 @@ class Session(Protocol):
 
     def wait(self, seconds: float | None) -> list[Event]:
         """What happened, as soon as something did, the bell rang or the time was over."""
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for what is published on a topic. Never waits, never fails."""
 
     def close(self, *, politely: bool) -> None:
         """End it; where not politely, the broker publishes the will."""

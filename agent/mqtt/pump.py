@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from agent.limited_log import LimitedLog
 from agent.mqtt.board import Board
-from agent.mqtt.ports import Acknowledged, Limits, Outbox, Outgoing, Refusal
+from agent.mqtt.ports import Acknowledged, Address, ForeignTopic, Limits, Outbox, Outgoing, Refusal
 from agent.mqtt.problems import PACKET_TOO_LARGE
 from agent.store import Row
 from contracts.topics import Topic
@@ -41,7 +41,7 @@ class PumpSettings:
     hold: float = 60.0
 
 
-Item = Row | Topic | None
+Item = Row | Address | None
 """What a message in flight is: a report, a newest value, or a greeting."""
 
 
@@ -120,7 +120,7 @@ class Pump:
             token = publish(message)
             if message.qos:
                 self._in_flight[token] = (item, self._monotonic())
-            elif isinstance(item, Topic):
+            elif isinstance(item, (Topic, ForeignTopic)):
                 self._board.answered(item)
 
     def answered(self, answers: Sequence[Acknowledged]) -> None:
@@ -131,7 +131,7 @@ class Pump:
         """
         for answer in answers:
             item, _ = self._in_flight.pop(answer.token, (None, 0.0))
-            if isinstance(item, Topic):
+            if isinstance(item, (Topic, ForeignTopic)):
                 self._board.answered(item)
             if answer.refusal:
                 self._refused(item, answer.refusal)

@@ -67,6 +67,10 @@ class PahoSession:
         info = self._client.publish(message.topic, message.payload, message.qos, message.retain)
         return info.mid
 
+    def subscribe(self, topic: str) -> None:
+        """Ask for what is published on a topic."""
+        self._client.subscribe(topic, qos=1)
+
     def wait(self, seconds: float | None) -> list[Event]:
         """What happened, as soon as something did, the bell rang or the time was over."""
         if not self._events and self._ended is None:
@@ -98,7 +102,7 @@ class PahoSession:
             raise problems.unreachable(broker, error, self._attempt.patience) from error
         self._await_answer(broker)
         for topic in self._attempt.subscriptions:
-            self._client.subscribe(topic, qos=1)
+            self.subscribe(topic)
 
     def _dial(self) -> None:
         config = self._attempt.config

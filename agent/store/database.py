@@ -43,6 +43,8 @@ CREATE TABLE counters (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX open_counters ON counters (camera, line) WHERE ended IS NULL;
 """
+# Added later; a version that does not know it leaves it alone, so it is no other schema.
+_REMEMBERED = "CREATE TABLE IF NOT EXISTS remembered (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _SIDE_FILES = ("", "-wal", "-shm")
 _KEPT = 3  # damaged databases that are kept for whoever investigates; a dying card must not fill itself with them
 _BUSY_SECONDS = 5.0  # somebody may look into the file with the sqlite3 command
@@ -180,6 +182,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, store_id: str) -> None:
         raise DamagedError(path, problem)
     if version == 0:
         _create(connection, store_id)
+    connection.execute(_REMEMBERED)
     if connection.execute("SELECT count(*) FROM identity").fetchone()[0] != 1:
         raise DamagedError(path, "it has no identity")
 

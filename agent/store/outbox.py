@@ -80,6 +80,11 @@ def append(
     return numbers
 
 
+def leave_out(connection: sqlite3.Connection, count: int) -> None:
+    """Leave out that many numbers, and count them as dropped; inside a transaction."""
+    connection.execute("UPDATE identity SET next_seq = next_seq + ?, dropped = dropped + ?", (count, count))
+
+
 def drop_oldest(connection: sqlite3.Connection, count: int) -> None:
     """Drop that many and count them; inside a transaction."""
     connection.execute("DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT ?)", (count,))

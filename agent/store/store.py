@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 import threading
 import time
@@ -19,11 +20,15 @@ from agent.store.counters import Counter, LineDefinition, Totals
 from agent.store.database import NAME, make_directory, open_database, storage_errors
 from agent.store.lock import DirectoryLock
 from agent.store.outbox import ReportDraft, Row
+from agent.store.written import LogMeter
 
 _ACKNOWLEDGED_AT_ONCE = 500  # acknowledgements that may wait for the next window's transaction
 _CHECKPOINT_EVERY = 1000  # rows changed: about 5 MB of log
-_PAGE = 4096  # bytes
-_FRAME = _PAGE + 24  # bytes of a page in the write-ahead log
+_LEAST_MEASURED = 60.0  # seconds before what was written is scaled to a day
+_LEAST_JUDGED = 3600.0  # seconds before it is compared with what may be written: the start is no usual hour
+_DAY = 86_400.0  # seconds
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class StoreStatus:
     Args:
         waiting: reports that no broker has acknowledged.
         dropped: reports dropped since the store began, as there were too many.
-        written_bytes: about how much was written to the disk since it was opened.
+        written_bytes: how much was written to the disk since it was opened, without the file system's own.
+        written_per_day: the same scaled to a day; None in the first minute.
     """
 
     waiting: int
     dropped: int
     written_bytes: int
+    written_per_day: int | None = None
 
 
 class Store:
@@ -52,6 +59,7 @@ class Store:
         connection: its database.
         lock: held until closed.
         max_reports: the oldest are dropped beyond this.
+        daily_bytes: more than this written to the disk in a day is said in the log.
         wall: seconds since 1970.
         monotonic: seconds since boot.
     """
@@ -63,6 +71,7 @@ class Store:
         lock: DirectoryLock,
         *,
         max_reports: int,
+        daily_bytes: float | None,
         wall: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -70,13 +79,15 @@ class Store:
         self._connection = connection
         self._directory_lock = lock
         self._max_reports = max_reports
+        self._daily_bytes = daily_bytes
+        self._say_budget_at = monotonic() + _LEAST_JUDGED
         self._wall = wall
         self._monotonic = monotonic
         self._mutex = threading.RLock()
         self._acknowledged: set[int] = set()
         self._changes_moved = 0
-        self._frames_seen = 0
-        self._written = 0
+        self._opened_at = monotonic()
+        self._meter = LogMeter(self._path)
         with storage_errors(self._path):
             self.store_id: str = connection.execute("SELECT store_id FROM identity").fetchone()[0]
             self._rows: int = connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
@@ -88,6 +99,7 @@ class Store:
         state_dir: Path,
         *,
         max_reports: int = 100_000,
+        daily_bytes: float | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
@@ -98,6 +110,7 @@ class Store:
         Args:
             state_dir: a folder; made where it is missing.
             max_reports: reports that wait for the broker; the oldest are dropped, and counted, beyond this.
+            daily_bytes: more than this written to the disk in a day is said in the log; None for never.
             wall: seconds since 1970.
             monotonic: seconds since boot.
 
@@ -110,7 +123,15 @@ class Store:
         lock = DirectoryLock(state_dir)
         try:
             connection = open_database(state_dir, uuid.uuid4().hex, wall())
-            return cls(state_dir, connection, lock, max_reports=max_reports, wall=wall, monotonic=monotonic)
+            return cls(
+                state_dir,
+                connection,
+                lock,
+                max_reports=max_reports,
+                daily_bytes=daily_bytes,
+                wall=wall,
+                monotonic=monotonic,
+            )
         except BaseException:
             lock.close()
             raise
@@ -135,12 +156,13 @@ class Store:
             self._counters = new
             return {(c.definition.camera, c.definition.line): c for c in new.values()}
 
-    def commit(self, drafts: Sequence[ReportDraft], totals: Mapping[str, Totals]) -> list[int]:
+    def commit(self, drafts: Sequence[ReportDraft], totals: Mapping[str, Totals], *, lost: int = 0) -> list[int]:
         """Commit a window: all its reports and totals, or nothing.
 
         Args:
             drafts: reports of all cameras.
             totals: new totals by counter id; counters that are not named keep theirs.
+            lost: reports before these that nobody will get: their numbers are left out, and they count as dropped.
 
         Returns:
             The numbers of the reports.
@@ -154,6 +176,7 @@ class Store:
             with self._transaction():
                 counters.write(self._connection, self._counters, totals)
                 rows = self._rows - outbox.remove(self._connection, self._acknowledged)
+                outbox.leave_out(self._connection, lost)
                 numbers = outbox.append(self._connection, drafts, created=self._wall(), committed_at=self._monotonic())
                 rows += len(drafts)
                 excess = max(0, rows - self._max_reports)
@@ -163,6 +186,7 @@ class Store:
             self._acknowledged.clear()
             for counter_id, new in totals.items():
                 self._counters[counter_id] = replace(self._counters[counter_id], totals=new)
+            self._judge_budget()
             return numbers
 
     def waiting(self, after_seq: int, limit: int) -> list[Row]:
@@ -216,7 +240,27 @@ class Store:
         """
         with self._mutex, storage_errors(self._path):
             dropped = self._connection.execute("SELECT dropped FROM identity").fetchone()[0]
-            return StoreStatus(max(0, self._rows - len(self._acknowledged)), dropped, self._written)
+            waiting, written = max(0, self._rows - len(self._acknowledged)), self._meter.written
+            return StoreStatus(waiting, dropped, written, self._per_day(written))
+
+    def remembered(self, key: str) -> str | None:
+        """A text that another part of the agent has to know after a restart, None where there is none.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+        with self._mutex, storage_errors(self._path):
+            row = self._connection.execute("SELECT value FROM remembered WHERE key = ?", (key,)).fetchone()
+            return None if row is None else str(row[0])
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a text, on the disk when it returns.
+
+        Raises:
+            StorageError: it could not be committed.
+        """
+        with self._mutex, self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (key, value))
 
     def close(self) -> None:
         """Write what is left and let go of the directory; twice is harmless.
@@ -256,15 +300,34 @@ class Store:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+        self._meter.look()
         if self._connection.total_changes - self._changes_moved >= _CHECKPOINT_EVERY:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
-        """Move the log into the database, and so learn how much was written."""
+        """Move the log into the database."""
         self._changes_moved = self._connection.total_changes
         # What failed here is tried again with a later window; the log itself is complete and durable.
         with contextlib.suppress(sqlite3.Error):
-            busy, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            _, _, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
-            self._written += max(0, frames - self._frames_seen) * _FRAME + min(moved, pages) * _PAGE
-            self._frames_seen = frames if busy or moved < frames else 0
+            self._meter.moved(min(moved, pages))
+
+    def _judge_budget(self) -> None:
+        """Say once a day that more is written than was allowed."""
+        if self._daily_bytes is None or self._monotonic() < self._say_budget_at:
+            return
+        daily = self._per_day(self._meter.written) or 0
+        if daily > self._daily_bytes:
+            _log.warning(
+                "%s: %.0f MB a day are written, %.0f MB are allowed ('outbox.daily_write_mb'); longer windows, or "
+                "cameras without events, write less",
+                self._path,
+                daily / 1e6,
+                self._daily_bytes / 1e6,
+            )
+            self._say_budget_at = self._monotonic() + _DAY
+
+    def _per_day(self, written: int) -> int | None:
+        seconds = self._monotonic() - self._opened_at
+        return round(written * _DAY / seconds) if seconds >= _LEAST_MEASURED else None
