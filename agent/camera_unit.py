@@ -17,12 +17,15 @@ from agent.counting.counter import FrameCounts, decoder_score, open_counter
 from agent.counting.totals import LineTotals
 from agent.counting.window import WindowAccumulator, WindowCounts, longest_gap
 from agent.lanes import Stream
+from agent.model import RunningForm
+from agent.page.ports import Look
 from agent.timings import Timings
-from agent.view import is_obscured
+from agent.view import QUALITY_OF, ViewWatch
 from contracts.config import CameraConfig
 from contracts.messages import CameraHealth, CameraState, Quality
 from contracts.model_spec import ModelSpec
-from runtime.decoders.table import open_decoder
+from contracts.output_spec import DensityOutput
+from runtime.decoders.table import Decoder, open_decoder
 from runtime.results import Result
 
 SourceOpener = Callable[[CameraConfig, Wanted, threading.Event], Source]
@@ -36,6 +39,7 @@ class _Counted:
 
     frame: Frame
     counts: FrameCounts
+    result: Result
 
 
 class CameraUnit:
@@ -67,6 +71,7 @@ class CameraUnit:
     ) -> None:
         self.id = camera.id
         self._camera = camera
+        self._view = ViewWatch(camera.frozen_after)
         self.counted = 0
         self.first_counted_at: float | None = None
         self.last_counted_at: float | None = None
@@ -86,12 +91,10 @@ class CameraUnit:
         self._slot = FrameSlot(keep_all=not live and not camera.realtime, on_ready=self._notify)
         # A file that breaks is not read again from its beginning: what it showed is counted.
         self._capture = Capture(camera, Wanted(spec.input), self._slot, opener=opener, retry=live)
-        decoder = open_decoder(spec, score=decoder_score(camera, spec))
-        self.stream = Stream(self._slot, decoder, self._take, self._shows_something, Timings())
-
-    def decode_as(self, spec: ModelSpec) -> None:
-        """Read the network's outputs as the artifact that was chosen wants it; before its first result."""
-        self.stream.decoder = open_decoder(spec, score=decoder_score(self._camera, spec))
+        self._form: RunningForm | None = None
+        self.stream = Stream(
+            self._slot, self._decoder, self._take, self._shows_something, Timings(), begins=self._count_with
+        )
 
     def start(self) -> None:
         """Open the camera."""
@@ -115,12 +118,19 @@ class CameraUnit:
         """What is wrong with the camera, without credentials."""
         return self._capture.status().problem
 
-    def look(self, now: float) -> None:
-        """Notice that frames stopped coming; ``now`` in monotonic seconds."""
+    def look(self, now: float, *, served: bool = True) -> None:
+        """Notice that frames stopped coming, or that nobody counts them.
+
+        Args:
+            now: monotonic seconds.
+            served: whether a model runs.
+        """
         status = self._capture.status()
         with self._lock:
             if status.state in {"opening", "lost", "ended"}:
                 self._note("no_camera", now)
+            elif not served:
+                self._note("model_error", now)
             elif self._quality == "ok" and now - (self.last_counted_at or now) > self._gap:
                 # Counted, not captured: a lane that hangs is no better than a camera that does.
                 self._note("stale", now)
@@ -153,6 +163,23 @@ class CameraUnit:
             lines={name: _in_out(totals[self.id, name]) for name in self._lines},
         )
 
+    def look_at(self) -> Look | None:
+        """The last frame that was counted, and what the model saw in it; None before the first."""
+        with self._lock:
+            last, form = self._last, self._form
+        if last is None or form is None:
+            return None
+        frame, output = last.frame, form.spec.output
+        return Look(
+            image=frame.image,
+            aspect=frame.placement.aspect,
+            sequence=frame.sequence,
+            taken_at=frame.wall_time,
+            result=last.result,
+            labels=form.spec.labels,
+            score=0.0 if isinstance(output, DensityOutput) else self._camera.score or output.score,
+        )
+
     def health(self, now: float) -> CameraHealth:
         """How the camera runs; ``now`` in monotonic seconds."""
         status = self._capture.status()
@@ -171,16 +198,26 @@ class CameraUnit:
 
     def _shows_something(self, frame: Frame) -> bool:
         """Whether the model may be asked about the frame."""
-        if not is_obscured(frame.image):
+        fault = self._view.look(frame.image, frame.shown_at)
+        if fault is None:
             return True
         with self._lock:
-            self._uncounted["obscured"] += 1
-            self._note("obscured", frame.captured_at)
+            self._uncounted[fault] += 1
+            self._note(QUALITY_OF[fault], frame.captured_at)
         return False
 
     def _all_dropped(self, status: CaptureStatus) -> dict[str, int]:
         """Frames that came and were not counted, by cause, since the start."""
         return {**status.dropped, **self._uncounted}
+
+    def _decoder(self, spec: ModelSpec) -> Decoder:
+        return open_decoder(spec, score=decoder_score(self._camera, spec))
+
+    def _count_with(self, form: RunningForm) -> None:
+        """The frames from here on are read by this form of the model, with its threshold; tracks go on."""
+        with self._lock:
+            self._form = form
+            self._counter.retune(form.spec)
 
     def _take(self, frame: Frame, result: Result | None) -> None:
         """A frame came out of the lanes, in order."""
@@ -190,9 +227,10 @@ class CameraUnit:
                 self._note("model_error", frame.captured_at)
                 return
             counts = self._counter.update(result, frame.shown_at, frame.placement.aspect)
-            self._window.observe(counts, frame.captured_at)
+            digest = self._form.artifact.digest if self._form is not None else None
+            self._window.observe(counts, frame.captured_at, digest)
             self._quality = "ok"
-            self._last = _Counted(frame, counts)
+            self._last = _Counted(frame, counts, result)
             self.last_counted_at = time.monotonic()
             self.first_counted_at = self.first_counted_at or self.last_counted_at
             self.counted += 1

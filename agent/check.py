@@ -10,9 +10,11 @@ from pathlib import Path
 from agent.cameras.frame import Wanted
 from agent.cameras.table import open_source
 from agent.counting.counter import open_counter
+from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
 from agent.model import load_model
 from agent.mqtt.check import check_broker
+from agent.settings import engines_dir
 from agent.store import Store
 from contracts.config import AgentConfig, CameraConfig
 from contracts.documents import without_credentials
@@ -82,9 +84,15 @@ def _check_bundle(config: AgentConfig, found: list[Bundle]) -> str:
 
 
 def _check_artifact(config: AgentConfig, bundle: Bundle) -> str:
-    model = load_model(bundle, device_facts(), config.runtime)
+    facts = device_facts()
+    selection = load_model(bundle, facts, config.runtime, EngineSupply(engines_dir(config), facts))
+    waiting = [one.needed.artifact.id for one in selection.awaited]
+    later = f"; the agent first builds the engine of {', '.join(waiting)}" if waiting else ""
+    model = selection.model
+    if model is None:
+        return f"nothing counts yet{later}"
     model.close()
-    return f"{model.artifact.id} in {model.execution_precision} passes its golden samples"
+    return f"{model.artifact.id} in {model.execution_precision} passes its golden samples{later}"
 
 
 def _check_camera(camera: CameraConfig, bundle: Bundle) -> str:

@@ -38,7 +38,7 @@ def run(
     broker: Annotated[str | None, typer.Option(help="HOST[:PORT] instead of the file's `broker`.")] = None,
     lanes: Annotated[int | None, typer.Option(help="Inferences at once.")] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop when every source has ended.")] = False,
-    log_level: Log = "info",
+    log_level: Annotated[LogLevel | None, typer.Option(help="What is said on stderr, instead of the file's.")] = None,
 ) -> None:
     """Run as a service: count every camera of the configuration and publish.
 
@@ -50,9 +50,10 @@ def run(
     from agent.daemon import run_until_stopped
     from agent.settings import load_config
 
-    log_to_stderr(log_level)
-    flags = {"bundle": bundle, "device": device, "state_dir": state_dir, "runtime": _some(lanes=lanes)}
-    settings = load_config(config, _some(**flags, broker=_broker(broker)))
+    log_to_stderr(log_level or "info")
+    flags = {"bundle": bundle, "device": device, "state_dir": state_dir, "log_level": log_level}
+    settings = load_config(config, _some(**flags, runtime=_some(lanes=lanes), broker=_broker(broker)))
+    log_to_stderr(settings.log_level)
     run_until_stopped(settings, until_end=until_end)
 
 
@@ -92,8 +93,8 @@ def count(
         frames=frames,
         each=each,
     )
-    with counting_progress(without_credentials(source)) if sys.stderr.isatty() else nullcontext(_silent) as progress:
-        summary = count_source(request, progress)
+    with counting_progress(without_credentials(source)) if sys.stderr.isatty() else nullcontext() as watching:
+        summary = count_source(request, watching)
     if as_json:
         typer.echo(json.dumps(summary.document()))
     else:
@@ -115,6 +116,31 @@ def facts(as_json: Json = False) -> None:
     width = max(map(len, found))
     for name, value in sorted(found.items()):
         typer.echo(f"{name:<{width}}  {' '.join(value) if isinstance(value, tuple) else value}")
+
+
+@app.command()
+def engines(
+    folder: Annotated[Path | None, typer.Option("--dir", help="Where they are; default: of the configuration.")] = None,
+    config: Config = _DEFAULT_CONFIG,
+    retry: Annotated[bool, typer.Option("--retry", help="Forget builds that failed: the next start tries.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the TensorRT engines that were built on this box, and what could not be built.
+
+    Example: `edgetally-agent engines --retry`
+    """
+    from agent.engines.supply import EngineSupply
+    from agent.engines.view import engines_document, engines_lines
+    from agent.facts import device_facts
+    from agent.settings import engines_dir, load_config
+
+    supply = EngineSupply(folder or engines_dir(load_config(config)), device_facts())
+    if retry:
+        supply.forget_failures()
+    if as_json:
+        typer.echo(json.dumps(engines_document(supply), indent=2))
+    else:
+        typer.echo("\n".join(engines_lines(supply)))
 
 
 @app.command()
@@ -144,8 +170,58 @@ def check(
         raise typer.Exit(2)
 
 
-def _silent(_: int) -> None:
-    """No progress where nobody looks."""
+@app.command("config")
+def show_config(
+    config: Config = _DEFAULT_CONFIG,
+    explain: Annotated[bool, typer.Option("--explain", help="Each value, with the layer that it is from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the configuration that is in force: the file and environment, the local page, the remote document over them.
+
+    Secrets are never shown. What `run` got by its flags is not known here.
+
+    Example: `edgetally-agent config --explain`
+    """
+    from agent.remote.checks import check_sources
+    from agent.remote.local import explain as explain_config
+    from agent.remote.show import config_document, config_toml, explained_document, explained_lines
+
+    explained = explain_config(config, check_sources)
+    for note in explained.notes:
+        typer.echo(f"note: {note}", err=True)
+    if as_json:
+        typer.echo(json.dumps(explained_document(explained) if explain else config_document(explained), indent=2))
+    elif explain:
+        typer.echo("\n".join(explained_lines(explained)))
+    else:
+        typer.echo(config_toml(explained), nl=False)
+
+
+@app.command()
+def top(
+    url: Annotated[str | None, typer.Option(help="http://HOST:PORT of a box, instead of the configured page.")] = None,
+    config: Config = _DEFAULT_CONFIG,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the state as JSON, once.")] = False,
+) -> None:
+    """Watch the cameras in the terminal, read from the box's own page: counts, rates, latency, what is wrong.
+
+    The page's password comes from the configuration, or with --url from `EDGETALLY_PAGE__PASSWORD`.
+
+    Example: `edgetally-agent top --once`
+    """
+    from rich.console import Console
+
+    from agent.page.client import read_state
+    from agent.page.top import find_page, table, watch
+
+    page = find_page(url, config)
+    if as_json:
+        typer.echo(read_state(page).model_dump_json(by_alias=True))
+    elif once:
+        Console().print(table(read_state(page)))
+    else:
+        watch(page, Console())
 
 
 @app.callback(invoke_without_command=True)

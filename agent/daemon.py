@@ -16,15 +16,21 @@ from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
 from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
+from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
+from agent.home_assistant import HomeAssistant
 from agent.host import clock_synced, resident_mb
 from agent.lanes import LanePool
 from agent.ledger import Ledger, Origin
-from agent.model import LoadedModel, load_model
+from agent.model import load_model
 from agent.mqtt.link import MqttLink
+from agent.observed import Observed
+from agent.page.server import PageServer
+from agent.serving import Serving
+from agent.settings import engines_dir
 from agent.store import Store
 from agent.timings import Timings
-from contracts.config import AgentConfig
+from contracts.config import AgentConfig, PageConfig
 from contracts.errors import DeviceError, StorageError
 from contracts.facts import FactValue
 from contracts.messages import FactsMessage, Health, Hello
@@ -87,38 +93,74 @@ class Daemon:
         self._ready = threading.Condition()
         spec = self._bundle.manifest.model
         self.units = [CameraUnit(camera, spec, self._ready, config.device, opener) for camera in config.camera]
+        self._serving = self._make_serving()
         self.timings = Timings()
         self._closing: list[Callable[[], object]] = []  # called in reverse, as far as the start came
 
     def start(self) -> None:
         """Open everything: cameras at once, in their own threads, while the model loads.
 
+        Where the best artifact needs an engine that is to be built, another one serves until then, or none.
+
         Raises:
             NoArtifactFitsError: no artifact fits and works here.
             StorageError: the state directory cannot be written, or another agent has it.
         """
         config = self._config
-        self._store = Store.open(Path(config.state_dir), max_reports=config.outbox.max_reports)
+        daily_mb = config.outbox.daily_write_mb
+        self._store = Store.open(
+            Path(config.state_dir),
+            max_reports=config.outbox.max_reports,
+            daily_bytes=None if daily_mb is None else daily_mb * 1e6,
+        )
         self._closing.append(self._store.close)
         for unit in self.units:
             unit.start()
             self._closing.append(unit.close)
-        self._model = load_model(self._bundle, self._facts, config.runtime)
-        self._closing.append(self._model.close)
-        for unit in self.units:
-            unit.decode_as(self._model.spec)
-        origin = Origin(config.device, self._boot_id, self._model.artifact.digest)
-        self._ledger = Ledger(self._store, origin, config.camera, clock_synced)
-        self._pool = LanePool(self._model, [unit.stream for unit in self.units], self._ready)
-        self._pool.start()
-        self._closing.append(partial(self._pool.stop, _PATIENCE))
+        self._ledger = Ledger(self._store, Origin(config.device, self._boot_id), config.camera, clock_synced)
         self._link = MqttLink(config.broker, config.device, self._boot_id, self._store, hello=self._hello)
+        self._closing.append(partial(self._serving.stop, _PATIENCE))
+        self._serving.start()
         self._committer = Committer(self._ledger, self._link.wake, self.timings)
         self._closing.append(self._committer.close)
-        self._link.state(Topic(config.device, Channel.FACTS), self._facts_message())
+        self._publish_facts()
+        self._home_assistant = HomeAssistant(self._link, self._store)
+        self._home_assistant.update(config, self._bundle.manifest.model)
         self._link.start()
         self._closing.append(self._link.stop)
-        _say_what_runs(self._model)
+        if config.page is not None:
+            self._show(config.page)
+
+    def _show(self, config: PageConfig) -> None:
+        """Open the page; what stands against it is said, and counting goes on."""
+        observed = Observed(
+            config=self._config,
+            spec=self._bundle.manifest.model,
+            boot_id=self._boot_id,
+            units=self.units,
+            ledger=self._ledger,
+            health=lambda: self._health(time.monotonic()),
+            facts=self._facts_message,
+            wall=time.time,
+        )
+        password = self._config.broker.password
+        page = PageServer(config, observed.ports(), [password.get_secret_value()] if password else [])
+        try:
+            page.start()
+        except DeviceError as error:
+            _log.error("the page is not shown: %s", error)
+            return
+        self._closing.append(page.close)
+        _log.info("the page is at %s", page.url)
+
+    def _make_serving(self) -> Serving:
+        engines = EngineSupply(engines_dir(self._config), self._facts)
+        return Serving(
+            LanePool([unit.stream for unit in self.units], self._ready),
+            partial(load_model, self._bundle, self._facts, self._config.runtime, engines),
+            partial(engines.build, self._bundle),
+            self._publish_facts,
+        )
 
     def run(self, stop: threading.Event, *, until_end: bool) -> None:
         """Close windows and publish until told to stop."""
@@ -132,8 +174,9 @@ class Daemon:
         state_due = health_due = time.monotonic()
         while not stop.is_set():
             now = time.monotonic()
+            self._serving.check(patient=not until_end)
             for unit in self.units:
-                unit.look(now)
+                unit.look(now, served=self._serving.form is not None)
             self._turn(clock)
             if now >= state_due:
                 self._publish_states()
@@ -163,10 +206,10 @@ class Daemon:
     def _finish(self, clock: WindowClock) -> None:
         """Count what is under way, close the window early, and give the broker a moment to take it."""
         self._close_units()
-        self._pool.stop(_PATIENCE)
+        self._serving.stop(_PATIENCE)
         self._turn(clock)
         window, now = clock.window, time.monotonic()
-        self._commit(ClockWindow(window.start, window.end, window.begins, min(now, window.ends)))
+        self._commit(window.cut(now))
         self._committer.close()
         self._publish_states()
         self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
@@ -195,6 +238,7 @@ class Daemon:
         except StorageError as error:
             _log.error("%s", error)
             outbox = None
+        form = self._serving.form
         return Health(
             device=self._config.device,
             at=utc_text(time.time()),
@@ -202,34 +246,33 @@ class Daemon:
             rss_mb=resident_mb(),
             outbox_waiting=outbox.waiting if outbox else None,
             outbox_dropped=outbox.dropped if outbox else None,
+            windows_held=self._committer.windows_held,
+            windows_lost=self._ledger.windows_lost,
+            disk_bytes_per_day=outbox.written_per_day if outbox else None,
             cameras={unit.id: unit.health(now) for unit in self.units},
+            artifact=form.artifact.id if form is not None else None,
+            building=self._serving.progress,
         )
 
     def _hello(self) -> Hello:
+        form = self._serving.form
         return Hello(
             device=self._config.device,
             boot_id=self._boot_id,
             version=VERSION,
-            models={"main": self._model.artifact.digest},
+            models={"main": form.artifact.digest} if form is not None else {},
         )
+
+    def _publish_facts(self) -> None:
+        self._link.state(Topic(self._config.device, Channel.FACTS), self._facts_message())
 
     def _facts_message(self) -> FactsMessage:
         return FactsMessage(
             device=self._config.device,
             labels=dict(self._config.labels),
             facts={name: _plain(value) for name, value in self._facts.items()},
-            artifacts=list(self._model.considered),
+            artifacts=list(self._serving.considered),
         )
-
-
-def _say_what_runs(model: LoadedModel) -> None:
-    for considered in model.considered:
-        if considered.refused is None:
-            _log.info(
-                "running %s in %s with %d lanes", considered.artifact, model.execution_precision, len(model.lanes)
-            )
-        else:
-            _log.info("refused %s: %s", considered.artifact, considered.refused)
 
 
 def _plain(value: FactValue) -> str | int | float | bool | list[str]:

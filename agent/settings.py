@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,19 @@ from contracts.errors import DocumentError
 from runtime.documents import load_toml
 
 ENV_PREFIX = "EDGETALLY_"
+_ENGINES = "engines"
+
+
+def engines_dir(config: AgentConfig) -> Path:
+    """Where the daemon keeps the engines that were built on this box."""
+    return Path(config.state_dir) / _ENGINES
+
+
+def user_engines_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """The same for who runs without a configuration: the user's cache (XDG Base Directory Specification 0.8)."""
+    cache = Path(environment.get("XDG_CACHE_HOME", ""))
+    home = Path(environment.get("HOME") or "/tmp")  # noqa: S108 - a user without a home
+    return (cache if cache.is_absolute() else home / ".cache") / "edgetally" / _ENGINES
 
 
 class _FileSource(PydanticBaseSettingsSource):

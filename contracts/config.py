@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
@@ -18,8 +20,22 @@ Point = tuple[Unit, Unit]
 Anchor = Literal["center", "bottom"]
 """Which point of a box stands for it: its centre, or the middle of its lower edge."""
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+"""What is said on stderr."""
+
+PictureSize = tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]]
+"""Width and height in pixels."""
+
+_OPTIONS_OF = {
+    "size": ("/dev/video", "csi:", "gst:"),
+    "capture_fps": ("/dev/video", "csi:"),
+    "input_format": ("/dev/video",),
+}
 _NO_NUL = r"^[^\x00]*$"  # no path or URL holds that character
+_DISCOVERY_PREFIX = r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,7}$"
 _MOST_PORT = 65535
+_PAGE_PORT = 8080
+_SHORTEST_PASSWORD = 8
 _SMALLEST_AREA = 1e-6  # of the picture; below it a polygon is a line
 
 
@@ -59,7 +75,8 @@ class ZoneConfig(WrittenModel):
 class CameraConfig(WrittenModel):
     """One camera.
 
-    ``source`` is a file, a folder of pictures, ``rtsp://...``, ``/dev/videoN`` or ``synthetic[:key=value,...]``.
+    ``source`` is a file, a folder of pictures, ``rtsp://...``, ``http://...``, ``/dev/videoN``, ``csi:N`` (Jetson),
+    ``gst:PIPELINE`` (GStreamer) or ``synthetic[:key=value,...]``.
     """
 
     id: Id
@@ -68,8 +85,17 @@ class CameraConfig(WrittenModel):
     loop: bool = Field(default=False, description="begin a file again at its end")
     realtime: bool = Field(default=True, description="play a file at its own rate, as a camera would")
     stale_after: float = Field(2.0, gt=0, description="seconds without a frame before the counts are stale")
+    frozen_after: float = Field(
+        60.0, ge=0, description="seconds of one same picture before it is called frozen; 0: never"
+    )
     transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only")
+    size: PictureSize | None = Field(
+        None, description="width, height: asked of /dev/video and csi; what gst comes from"
+    )
+    capture_fps: float | None = Field(None, gt=0, le=240, description="frames a second asked of /dev/video and csi")
+    input_format: str | None = Field(None, pattern=r"^[a-z0-9_]{1,32}$", description="asked of /dev/video, as mjpeg")
     score: float | None = Field(None, gt=0, lt=1, description="instead of the model's own threshold")
+    events: bool = Field(default=False, description="publish each crossing too, not only sums; costs bytes")
     line: tuple[LineConfig, ...] = ()
     zone: tuple[ZoneConfig, ...] = ()
 
@@ -77,6 +103,14 @@ class CameraConfig(WrittenModel):
     def _names_differ(self) -> Self:
         _refuse_doubles(f"camera {self.id!r}: lines", [line.name for line in self.line])
         _refuse_doubles(f"camera {self.id!r}: zones", [zone.name for zone in self.zone])
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_the_sources(self) -> Self:
+        for option, prefixes in _OPTIONS_OF.items():
+            if getattr(self, option) is not None and not self.source.startswith(prefixes):
+                kinds = " and ".join(prefixes)
+                raise ValueError(f"camera {self.id!r}: {option!r} is for sources that begin with {kinds}; take it out")
         return self
 
 
@@ -124,6 +158,59 @@ class OutboxConfig(WrittenModel):
     """Reports that wait for the broker."""
 
     max_reports: int = Field(100_000, ge=10, description="oldest are dropped, and counted, beyond this")
+    daily_write_mb: float | None = Field(None, gt=0, description="warn where the disk is written more than this a day")
+
+
+class HomeAssistantConfig(WrittenModel):
+    """Discovery by Home Assistant; where the table is missing nothing is published for it."""
+
+    prefix: str = Field("homeassistant", pattern=_DISCOVERY_PREFIX, description="of its discovery topics")
+
+
+class PageConfig(WrittenModel):
+    """The box's own page; without this table there is none."""
+
+    address: str = Field("127.0.0.1:8080", description="HOST:PORT; other than loopback needs a password")
+    password: SecretStr | None = Field(None, description="asked of who looks; at least 8 characters")
+    hosts: tuple[str, ...] = Field((), description="names that it may be asked under, beside addresses and the box's")
+    certificate: str | None = Field(None, description="PEM file; with it the page speaks HTTPS")
+    key: str | None = Field(None, description="PEM file of the certificate's private key")
+    pictures: bool | None = Field(None, description="show pictures; where left out, only on a loopback address")
+    picture_fps: float = Field(5.0, gt=0, le=30, description="pictures made a second, over all cameras, at most")
+    viewers: int = Field(8, ge=1, le=64, description="who may watch at once")
+
+    @property
+    def listens(self) -> tuple[str, int]:
+        """Host and port."""
+        host, port = parse_address("'page.address'", self.address)
+        return host.strip("[]"), port or _PAGE_PORT
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this box itself can reach it."""
+        host = self.listens[0]
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(host).is_loopback
+        return host == "localhost"
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether the cameras' pictures may be looked at."""
+        return self.is_local if self.pictures is None else self.pictures
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        try:
+            local = self.is_local
+        except WrittenError as error:
+            raise ValueError(str(error)) from None
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("'certificate' and 'key' should be given together")
+        if self.password is not None and len(self.password.get_secret_value()) < _SHORTEST_PASSWORD:
+            raise ValueError(f"'password' should have at least {_SHORTEST_PASSWORD} characters")
+        if self.password is None and not local:
+            raise ValueError(f"'address' {self.address} is open to others; set a 'password', or take 127.0.0.1")
+        return self
 
 
 class AgentConfig(WrittenModel):
@@ -135,10 +222,13 @@ class AgentConfig(WrittenModel):
     window_seconds: float = Field(10.0, ge=1, le=3600)
     state_seconds: float = Field(1.0, ge=0.1, le=3600, description="how often a camera's state is published")
     health_seconds: float = Field(10.0, ge=0.2, le=3600)
+    log_level: LogLevel = "info"
     labels: dict[Id, str] = Field(default_factory=dict, description="site and the like: data, not identity")
     broker: BrokerConfig
     runtime: RuntimeConfig = RuntimeConfig()
     outbox: OutboxConfig = OutboxConfig()
+    home_assistant: HomeAssistantConfig | None = None
+    page: PageConfig | None = None
     camera: tuple[CameraConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

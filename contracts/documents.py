@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,7 +20,12 @@ Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]*@")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://(?P<authority>[^/?#\s'\"<>]*)(?P<rest>[^\s'\"<>]*)")
+_ASSIGNED = re.compile(
+    r"""(?ix) (?P<name> (?: \b | _ ) (?: passwords? | passwd | passphrase | pass | pwd | pw | secret | token
+    | api[_-]?key | signature | sig ) ) (?P<is> = | ["'] \s* : \s* (?=["']) ) (?P<quote> ["']? ) [^\s'"&]+"""
+)
+_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization\s*[:=]\s*(?:basic|digest|bearer)?\s*)\S[^\r\n]*")
 _SHOWN = 60  # characters of a wrong value that an error repeats
 
 
@@ -61,8 +66,22 @@ def read_document(model: type[Model], data: Mapping[str, object], where: str) ->
 
 def document_error(model: type[BaseModel], error: ValidationError, where: str) -> DocumentError:
     """What pydantic found, in sentences that name each wrong key by its path and show no secret."""
+    return DocumentError(where, [problem.sentence for problem in wrong_keys(model, error)])
+
+
+class WrongKey(NamedTuple):
+    """One key that does not fit: where it stands, that place in words, and the sentence that quotes those words."""
+
+    location: tuple[int | str, ...]
+    path: str
+    sentence: str
+
+
+def wrong_keys(model: type[BaseModel], error: ValidationError) -> list[WrongKey]:
+    """What pydantic found, key by key; the sentences show no secret."""
     details = error.errors(include_url=False)
-    return DocumentError(where, [_sentence(model, detail) for detail in details if not _follows(detail, details)])
+    kept = [detail for detail in details if not _follows(detail, details)]
+    return [WrongKey(detail["loc"], _path(detail["loc"]), _sentence(model, detail)) for detail in kept]
 
 
 def _follows(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
@@ -74,8 +93,23 @@ def _follows(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """The text with the user and password of every URL in it taken out."""
-    return _CREDENTIALS.sub("", text)
+    """The text without what may be a secret.
+
+    Of every URL in it the user, the password and the whole query go, and everything but the scheme where an '@' stands
+    behind the host, for then the host is in doubt. So do values that are called a password, token or the like, and
+    what an ``Authorization`` header says.
+    """
+    text = _HEADER.sub(r"\1…", text)
+    return _ASSIGNED.sub(r"\g<name>\g<is>\g<quote>…", _URL.sub(_url_without_secrets, text))
+
+
+def _url_without_secrets(url: re.Match[str]) -> str:
+    host, rest = url["authority"].rpartition("@")[2], url["rest"]
+    if "@" in rest:
+        return f"{url['scheme']}://…"
+    path, mark, _ = rest.partition("?")
+    path, hash_, _ = path.partition("#")
+    return f"{url['scheme']}://{host}{path}{'?…' if mark else '#…' if hash_ else ''}"
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:  # noqa: PLR0911 - one return a kind of error
@@ -115,6 +149,8 @@ def _shown(key: str, value: object) -> str:
         return "a value not shown here"
     if isinstance(value, dict | list | tuple):  # what is inside may be a secret
         return f"a {'table' if isinstance(value, dict) else 'list'} of {len(value)}"
+    if isinstance(value, str) and "://" in value:  # a password that is not escaped may hold anything, blanks too
+        value = f"{value.partition('://')[0]}://…"
     text = without_credentials(repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 

@@ -12,7 +12,8 @@ Quality = Literal["ok", "stale", "obscured", "no_camera", "model_error"]
 """Whether a window's counts can be believed.
 
 ``ok``: fresh frames were counted; ``stale``: frames stopped coming or repeat; ``obscured``: black, white or covered;
-``no_camera``: the camera does not open; ``model_error``: the artifact failed. Only ``ok`` frames are counted.
+``no_camera``: the camera does not open; ``model_error``: the artifact failed, or none serves yet. Only ``ok`` frames
+are counted.
 """
 
 
@@ -56,9 +57,11 @@ class Window(MachineModel):
 class CountReport(MachineModel):
     """The counts of one camera over one window.
 
-    ``(store_id, seq)`` identifies it: rising by one over all reports of a box and across boots, so that a gap is
-    visible and a repeated delivery harmless. ``count`` and the zones are None where no frame was counted: no data is
-    not zero. ``coverage`` is observed seconds over window seconds, 0 to 1.
+    ``(store_id, seq)`` identifies it: rising by one over all reports and events of a box and across boots, so that a
+    gap is visible and a repeated delivery harmless. ``count`` and the zones are None where no frame was counted: no
+    data is not zero. ``coverage`` is observed seconds over window seconds, 0 to 1. ``artifact_digest`` is of what
+    counted the window's last frame, None where none was counted; ``earlier_digests`` of what counted before it in
+    this window, where a model was swapped for another.
     """
 
     store_id: str
@@ -74,9 +77,49 @@ class CountReport(MachineModel):
     coverage: float = Field(ge=0, le=1)
     quality: Quality
     artifact_digest: str | None
+    earlier_digests: tuple[str, ...] = ()
     count: Level | None
     zones: dict[str, ZoneCounts | None] = Field(default_factory=dict)
     lines: dict[str, Crossings] = Field(default_factory=dict)
+
+
+class CrossingEvent(MachineModel):
+    """One thing crossed a line; published where the camera's ``events`` are switched on, also counted in a CountReport.
+
+    ``(store_id, seq)`` identifies it, in one row of numbers with the box's CountReports. ``at`` is when the frame was
+    taken in which it became certain. ``track`` numbers what was followed, within a camera and ``boot_id``.
+    """
+
+    kind: Literal["crossing"] = "crossing"
+    store_id: str
+    seq: int
+    boot_id: str
+    device: Id
+    camera: Id
+    at: str
+    clock_synced: bool | None
+    late: bool = False
+    line: Id
+    counter_id: str
+    direction: Literal["in", "out"]
+    label: str
+    track: int
+
+
+class QualityEvent(MachineModel):
+    """From ``at`` on a camera's counts were of another quality than before; numbered and switched on like crossings."""
+
+    kind: Literal["quality"] = "quality"
+    store_id: str
+    seq: int
+    boot_id: str
+    device: Id
+    camera: Id
+    at: str
+    clock_synced: bool | None
+    late: bool = False
+    before: Quality
+    quality: Quality
 
 
 class CameraState(MachineModel):
@@ -151,8 +194,24 @@ class CameraHealth(MachineModel):
     problem: str | None = None
 
 
+class EngineProgress(MachineModel):
+    """How far an engine is that is being built: seconds since it began; 0 to 1 where its builder tells it."""
+
+    artifact: str
+    seconds: float
+    fraction: float | None = None
+    phase: str = ""
+
+
 class Health(MachineModel):
-    """How the box runs; absent means not known, never 0."""
+    """How the box runs; absent means not known, never 0.
+
+    ``artifact`` is what counts, None while nothing does; ``building`` what takes over from it next. ``outbox_dropped``
+    counts reports and events that nobody will get, since the store began: the outbox was full, or the disk refused them
+    for too long; each is a gap in the numbers. ``windows_held`` are windows that wait in memory while the disk refuses
+    them; ``windows_lost`` those given up since the start, which become part of ``outbox_dropped`` once the disk writes
+    again. ``disk_bytes_per_day`` is what the store writes, measured since the start and scaled to a day.
+    """
 
     device: Id
     at: str
@@ -160,4 +219,9 @@ class Health(MachineModel):
     rss_mb: float | None
     outbox_waiting: int | None
     outbox_dropped: int | None
+    windows_held: int | None = None
+    windows_lost: int | None = None
+    disk_bytes_per_day: int | None = None
     cameras: dict[str, CameraHealth]
+    artifact: str | None = None
+    building: EngineProgress | None = None

@@ -21,6 +21,7 @@ class FakeSession:
         self.published: list[tuple[int, Outgoing]] = []
         self.closed: bool | None = None
         self.waits: list[float | None] = []
+        self.subscribed: list[str] = []
         self._broker = broker
         self._tokens = itertools.count(1)
         self._events: list[Event] = []
@@ -44,6 +45,11 @@ class FakeSession:
         with self._broker.changed:
             events, self._events = self._events, []
         return events
+
+    def subscribe(self, topic: str) -> None:
+        with self._broker.changed:
+            self.subscribed.append(topic)
+            self._broker.changed.notify_all()
 
     def close(self, *, politely: bool) -> None:
         with self._broker.changed:

@@ -378,7 +378,8 @@ class Builder:
             return None
         if monitor is not None:
             monitor.phase_finish("Building engine")
-        return make_engine(str(CONFIG.get("build_version", CONFIG.get("version", "10.3.0"))), calls=CALLS)
+        built = str(CONFIG.get("build_version", CONFIG.get("version", "10.3.0")))
+        return make_engine(built, calls=CALLS, **CONFIG.get("engine", {}))
 
 
 def arrange() -> None:

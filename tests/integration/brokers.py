@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,18 @@ def free_port() -> int:
     """A loopback port that nobody listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for something that nobody tells of.
+
+    Raises:
+        AssertionError: it did not happen within the patience.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.01)
 
 
 class Mosquitto:
@@ -81,6 +94,11 @@ class Mosquitto:
     def stop(self) -> None:
         """End it; twice is harmless."""
         self._end(signal.SIGTERM)
+
+    def read_again(self) -> None:
+        """Have it read its files of passwords and rules again, and disconnect whom they do not let in any more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def wait_for_log(self, text: str, after: int = 0) -> None:
         """Wait until a line with that text was logged."""
@@ -325,6 +343,18 @@ class Authority:
         self._openssl(
             "req", "-x509", *self._new_key(self._key), "-out", self.certificate, "-subj", "/CN=test authority"
         )
+
+    def revoke(self, certificate: Path) -> Path:
+        """Revoke a certificate; returns the list of those revoked."""
+        files = {name: self._directory / f"revoked.{name}" for name in ("cnf", "txt", "number", "pem")}
+        files["txt"].touch()
+        files["number"].write_text("01\n")
+        rules = f"database = {files['txt']}\ncrlnumber = {files['number']}\ndefault_md = sha256\ndefault_crl_days = 2\n"
+        files["cnf"].write_text(f"[ca]\ndefault_ca = this\n[this]\n{rules}")
+        common = ("ca", "-config", files["cnf"], "-cert", self.certificate, "-keyfile", self._key)
+        self._openssl(*common, "-revoke", certificate)
+        self._openssl(*common, "-gencrl", "-out", files["pem"])
+        return files["pem"]
 
     def issue(self, name: str, *, subject: str = "localhost", days: int = 2) -> tuple[Path, Path]:
         """A certificate and its key for a name and 127.0.0.1; negative days make one that has expired."""

@@ -1,9 +1,11 @@
 """A real RTSP server for one H.264 MP4 file, on GStreamer; run by the system's Python, which has its bindings.
 
-    /usr/bin/python3 tests/integration/rtsp_server.py CLIP.mp4 [--port N] [--user NAME --password WORD]
+    /usr/bin/python3 tests/integration/rtsp_server.py CLIP [--port N] [--user NAME --password WORD] [--through ELEMENTS]
+        [--shared]
 
 It serves ``rtsp://127.0.0.1:PORT/stream``, prints PORT, and ends when its standard input does, so that it never
-outlives the test that started it. Every client gets the clip from its start, in real time.
+outlives the test that started it. Every client gets the clip from its start, in real time; with ``--shared`` from where
+the others are. CLIP is an MP4 or a bare H.264 file; ``--through`` puts elements between it and the network.
 
 Debian packages: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 gstreamer1.0-plugins-bad.
@@ -24,13 +26,15 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - the versions 
 _ROLE = "viewer"
 
 
-def _factory(clip: str) -> Any:
+def _factory(clip: str, through: str, *, shared: bool) -> Any:
     factory = GstRtspServer.RTSPMediaFactory()
     # Not encoded again: what arrives is what the file holds, so that pictures can be compared with it.
     location = clip.replace("\\", "\\\\").replace('"', '\\"')
+    demuxed = "h264parse" if clip.endswith(".h264") else "qtdemux ! h264parse"
     factory.set_launch(
-        f'( filesrc location="{location}" ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )'
+        f'( filesrc location="{location}" ! {demuxed} ! {through} ! rtph264pay name=pay0 pt=96 config-interval=-1 )'
     )
+    factory.set_shared(shared)
     return factory
 
 
@@ -52,13 +56,15 @@ def main() -> int:
     parser.add_argument("--port", default="0")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
+    parser.add_argument("--through", default="identity")
+    parser.add_argument("--shared", action="store_true")
     wanted = parser.parse_args()
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(wanted.port)
-    factory = _factory(wanted.clip)
+    factory = _factory(wanted.clip, wanted.through, shared=wanted.shared)
     if wanted.user:
         _protect(server, factory, wanted.user, wanted.password)
     server.get_mount_points().add_factory("/stream", factory)

@@ -38,11 +38,22 @@ class RtspServer:
     Args:
         clip: an H.264 MP4 file.
         user: demanded of the client, with ``password``; None lets anyone watch.
+        through: elements that the stream passes before it is sent.
+        shared: who comes later sees what the others see, not the clip's beginning.
     """
 
-    def __init__(self, clip: Path, user: str | None = None, password: str = "") -> None:
+    def __init__(
+        self,
+        clip: Path,
+        user: str | None = None,
+        password: str = "",
+        *,
+        through: str = "identity",
+        shared: bool = False,
+    ) -> None:
         self._clip = clip
-        self._credentials = ["--user", user, "--password", password] if user else []
+        self._options = ["--through", through, *(["--shared"] if shared else [])]
+        self._options += ["--user", user, "--password", password] if user else []
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
 
@@ -54,7 +65,7 @@ class RtspServer:
     def start(self) -> None:
         """Switch it on: the first time at a free port, later at the same one."""
         self._process = subprocess.Popen(
-            [str(_SYSTEM_PYTHON), str(_PROGRAM), str(self._clip), "--port", str(self.port), *self._credentials],
+            [str(_SYSTEM_PYTHON), str(_PROGRAM), str(self._clip), "--port", str(self.port), *self._options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from agent.camera_unit import CameraUnit
 from agent.cameras.frame import Frame
 from agent.counting.clock import ClockWindow
-from contracts.config import CameraConfig
-from contracts.model_spec import ModelSpec
+from agent.counting.window import WindowCounts
+from agent.model import RunningForm
+from contracts.config import CameraConfig, ZoneConfig
+from contracts.manifest import Artifact, FileEntry
+from contracts.model_spec import ModelSpec, YoloxOutput
 from runtime.prepare import place
-from runtime.results import DensityMap
+from runtime.results import DensityMap, Detections
 
 SPEC = ModelSpec.model_validate(
     {
@@ -64,7 +68,7 @@ def test_a_black_view_is_not_given_to_the_model_and_said_to_be_obscured(unit: Ca
     assert not unit.stream.worth(a_frame(1, grey=0))
     state = unit.state({}, 0.0)
     assert (state.quality, state.count) == ("obscured", None)
-    assert unit.health(0.0).frames_dropped == {"obscured": 1}
+    assert unit.health(0.0).frames_dropped == {"black": 1}
 
 
 def test_a_window_of_failures_has_no_count(unit: CameraUnit) -> None:
@@ -74,3 +78,67 @@ def test_a_window_of_failures_has_no_count(unit: CameraUnit) -> None:
     assert window.count is None
     assert window.frames_dropped == {"model_error": 1}
     assert window.quality != "ok"
+
+
+def a_form(digest: str, **output: Any) -> RunningForm:
+    file = FileEntry(path="model.bin", sha256=digest * 64, size=1)
+    artifact = Artifact(
+        id=f"a/{digest}", target="a", backend="onnxruntime", precision="fp32", files=(file,), entry="model.bin",
+        requires=(), inputs=(), outputs=(),
+    )  # fmt: skip
+    spec = SPEC.model_copy(update={"output": output["output"]}) if output else SPEC
+    return RunningForm(spec, artifact, "f32")
+
+
+def close(unit: CameraUnit) -> WindowCounts:
+    now = time.monotonic()
+    return unit.close_window(ClockWindow(0.0, 10.0, now - 10, now))
+
+
+def test_a_window_names_what_counted_it_in_order_and_nothing_where_no_frame_was(unit: CameraUnit) -> None:
+    first, second = a_form("1"), a_form("2")
+    unit.stream.begins(first)
+    assert close(unit).artifacts == ()
+    counted(unit, 1)
+    counted(unit, 2)
+    unit.stream.begins(second)
+    counted(unit, 3)
+    assert close(unit).artifacts == (first.artifact.digest, second.artifact.digest)
+    counted(unit, 4)
+    assert close(unit).artifacts == (second.artifact.digest,)
+
+
+def test_frames_that_no_model_counts_are_a_model_error_and_no_zero(unit: CameraUnit) -> None:
+    unit._capture._change(state="running", problem=None)
+    unit.look(time.monotonic(), served=False)
+    state = unit.state({}, 0.0)
+    assert (state.quality, state.available, state.count) == ("model_error", False, None)
+    counted(unit, 1)
+    assert unit.state({}, 0.0).quality == "ok"
+
+
+def test_a_camera_that_is_away_is_so_whether_a_model_runs_or_not(unit: CameraUnit) -> None:
+    unit.look(time.monotonic(), served=False)
+    assert unit.state({}, 0.0).quality == "no_camera"
+
+
+def test_another_form_counts_with_its_own_threshold_and_the_tracks_go_on() -> None:
+    output = YoloxOutput(decoder="yolox", score=0.5)
+    spec = SPEC.model_copy(update={"output": output})
+    zone = ZoneConfig(name="all", polygon=((0, 0), (1, 0), (1, 1), (0, 1)))
+    unit = CameraUnit(CameraConfig(id="gate", source="synthetic", zone=(zone,)), spec, threading.Condition(), "box")
+    seen = Detections(np.array([[0.1, 0.1, 0.5, 0.5]], np.float32), np.array([0.4], np.float32), np.array([0]))
+
+    def count(number: int) -> float | None:
+        unit.stream.sink(a_frame(number), seen)
+        return unit.state({}, 0.0).count
+
+    unit.stream.begins(a_form("1", output=output))
+    assert count(1) == 0.0
+    unit.stream.begins(a_form("2", output=output.model_copy(update={"score": 0.3})))
+    assert count(2) == 1.0
+    unit.stream.begins(a_form("1", output=output))
+    assert count(3) == 0.0
+    last = unit._last
+    assert last is not None
+    assert [track.track_id for track in last.counts.tracks] == [1], "the swap forgot what was followed"

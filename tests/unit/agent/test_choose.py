@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,7 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from agent.choose import Candidate, candidates, choose
+from agent.choose import Candidate, Choice, candidates, choose
+from agent.engines.build import BuildNeeded
+from agent.engines.key import EngineKey
+from agent.engines.supply import Awaited, EngineMissingError
 from contracts.config import RuntimeConfig
 from contracts.errors import BundleError, DeviceError, GoldenError, NoArtifactFitsError
 from contracts.manifest import Manifest
@@ -51,10 +55,15 @@ def opens(_: Candidate) -> list[Lane]:
     return [ConstantLane(1)]
 
 
+def taken(choice: Choice) -> Candidate:
+    assert choice.candidate is not None
+    return choice.candidate
+
+
 def test_the_first_that_fits_is_taken_and_the_rest_say_why_not(manifest: Callable[..., Manifest]) -> None:
     arm = {"requires": [{"fact": "arch", "equals": "aarch64"}]}
     choice = choose(manifest(arm=arm, x86={}, other={}), FACTS, ANY, opens)
-    assert choice.candidate.artifact.id == "x86/fp32"
+    assert taken(choice).artifact.id == "x86/fp32"
     assert choice.refused == {
         "arm/fp32": "needs arch aarch64, this device has x86_64",
         "other/fp32": "x86/fp32 comes before it",
@@ -68,7 +77,7 @@ def test_one_that_fails_its_proof_is_refused_with_what_it_said(manifest: Callabl
         return [ConstantLane(1)]
 
     choice = choose(manifest(first={}, second={}), FACTS, ANY, prove)
-    assert choice.candidate.artifact.id == "second/fp32"
+    assert taken(choice).artifact.id == "second/fp32"
     assert choice.refused == {"first/fp32": "in f32: off by 0.5"}
 
 
@@ -82,7 +91,7 @@ def test_none_that_fits_is_an_error_with_every_reason(manifest: Callable[..., Ma
 
 def test_one_asked_for_by_name_is_taken_or_refused_never_replaced(manifest: Callable[..., Manifest]) -> None:
     bundle = manifest(first={}, second={})
-    assert choose(bundle, FACTS, RuntimeConfig(artifact="second/fp32"), opens).candidate.artifact.id == "second/fp32"
+    assert taken(choose(bundle, FACTS, RuntimeConfig(artifact="second/fp32"), opens)).artifact.id == "second/fp32"
     with pytest.raises(NoArtifactFitsError):
         choose(bundle, FACTS, RuntimeConfig(artifact="third/fp32"), opens)
 
@@ -153,7 +162,7 @@ class TestPairs:
 
         choice = choose(manifest(one=self.BOTH, two={}), FACTS, ANY, prove)
         assert tried == ["bf16", "f32"]
-        assert choice.candidate.execution_precision == "f32"
+        assert taken(choice).execution_precision == "f32"
         assert choice.refused == {
             "one/fp32 in bf16": "this processor lacks it",
             "two/fp32": "one/fp32 comes before it",
@@ -204,3 +213,43 @@ def test_a_bundle_without_samples_proves_nothing(tmp_path: Path) -> None:
     bundle = open_bundle(make_bundle(tmp_path / "b", golden=[]))
     with pytest.raises(BundleError, match="expected golden samples"):
         check_golden(ConstantLane(1), bundle, bundle.manifest.artifacts[0], "f32")
+
+
+class TestEngines:
+    """An artifact whose engine is not built yet is passed over, and the next serves."""
+
+    @staticmethod
+    def missing(seconds: float = 0.0, problem: str = "") -> Callable[[Candidate], list[Lane]]:
+        def prove(candidate: Candidate) -> list[Lane]:
+            if candidate.artifact.id == "last/fp32":
+                return [ConstantLane(1)]
+            needed = BuildNeeded("fake", EngineKey("10.3", "87", candidate.artifact.digest, "r"), candidate.artifact)
+            raise EngineMissingError(Awaited(needed, seconds, problem))
+
+        return prove
+
+    def test_the_next_serves_and_every_one_before_says_so(self, manifest: Callable[..., Manifest]) -> None:
+        both = {"execution_precisions": ["f32", "bf16"]}
+        choice = choose(manifest(one=both, two={}, last={}), FACTS, ANY, self.missing())
+        assert taken(choice).artifact.id == "last/fp32"
+        assert choice.refused == {
+            "one/fp32": "its engine is being built; last/fp32 serves until then",
+            "two/fp32": "its engine is not built; that of one/fp32 comes before it",
+        }
+        assert [one.needed.artifact.id for one in choice.awaited] == ["one/fp32", "two/fp32"]
+
+    def test_where_nothing_else_can_serve_nothing_does_until_then(self, manifest: Callable[..., Manifest]) -> None:
+        choice = choose(manifest(one={}), FACTS, ANY, self.missing())
+        assert choice.candidate is None
+        assert choice.lanes == []
+        assert choice.refused == {"one/fp32": "its engine is being built; nothing serves until then"}
+
+    def test_one_that_could_not_be_built_says_why_and_is_waited_for(self, manifest: Callable[..., Manifest]) -> None:
+        choice = choose(manifest(one={}, last={}), FACTS, ANY, self.missing(60.0, "no memory; later"))
+        assert choice.refused == {"one/fp32": "no memory; later"}
+        assert [one.seconds for one in choice.awaited] == [60.0]
+
+    def test_one_that_is_never_built_again_leaves_nothing_to_wait_for(self, manifest: Callable[..., Manifest]) -> None:
+        with pytest.raises(NoArtifactFitsError, match="no memory") as caught:
+            choose(manifest(one={}), FACTS, ANY, self.missing(math.inf, "no memory"))
+        assert caught.value.refusals == {"one/fp32": "no memory"}

@@ -28,6 +28,7 @@ class SlowLedger:
     def __init__(self, fault: Exception | None = None) -> None:
         self.disk = threading.Event()
         self.came: list[str] = []
+        self.windows_held = 2
         self._fault = fault
 
     def commit(self, committed: Sequence[WindowCounts]) -> bool:
@@ -58,3 +59,14 @@ def test_a_fault_is_told_to_who_submits_next() -> None:
     committer.close(PATIENCE)
     with pytest.raises(ValueError, match="a total fell"):
         committer.submit(windows(2))
+
+
+def test_windows_that_wait_for_a_slow_disk_are_known() -> None:
+    ledger = SlowLedger()
+    committer = Committer(cast("Ledger", ledger), lambda: None, Timings())
+    for number in range(4):
+        committer.submit(windows(number))
+    assert committer.windows_held in {3 + ledger.windows_held, 4 + ledger.windows_held}  # one may be with the ledger
+    ledger.disk.set()
+    committer.close(PATIENCE)
+    assert committer.windows_held == ledger.windows_held

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,11 @@ from hypothesis import strategies as st
 
 from agent.cameras.frame import Frame
 from agent.cameras.slot import FrameSlot
-from agent.lanes import LanePool, Stream
+from agent.lanes import _MOST_UNDER_WAY, LanePool, Stream
 from agent.limited_log import LimitedLog
-from agent.model import LoadedModel
+from agent.model import LoadedModel, RunningForm
 from contracts.errors import ArtifactError
+from contracts.model_spec import DensityOutput
 from runtime.bundle import open_bundle
 from runtime.decoders.table import open_decoder
 from runtime.prepare import Placement
@@ -56,7 +59,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loaded(path: Path, gates: list[Callable[[int], None]]) -> LoadedModel:
     manifest = open_bundle(path).manifest
-    return LoadedModel(manifest.model, manifest.artifacts[0], "f32", tuple(GatedLane(gate) for gate in gates), ())
+    return LoadedModel(manifest.model, manifest.artifacts[0], "f32", tuple(GatedLane(gate) for gate in gates))
 
 
 class Counted:
@@ -90,8 +93,8 @@ def run(
             ready.notify()
 
     slot = FrameSlot(keep_all=True, on_ready=notify)
-    pool = LanePool(model, [Stream(slot, open_decoder(model.spec), counted, worth)], ready)
-    pool.start()
+    pool = LanePool([Stream(slot, open_decoder, counted, worth)], ready)
+    pool.switch(model)
     for number in numbers:
         slot.put(frame(number))
     pool.stop()
@@ -153,9 +156,187 @@ def test_a_frame_that_cannot_be_counted_is_told_to_be_so_and_the_next_is_tried(p
             ready.notify()
 
     slot = FrameSlot(keep_all=True, on_ready=notify)
-    pool = LanePool(model, [Stream(slot, open_decoder(model.spec), sink)], ready)
-    pool.start()
+    pool = LanePool([Stream(slot, open_decoder, sink)], ready)
+    pool.switch(model)
     for number in (1, 2):
         slot.put(frame(number))
     pool.stop()
     assert uncounted == [1, 2]
+
+
+class Road:
+    """A camera whose frames are put by the test, on a pool without a model yet."""
+
+    def __init__(self, path: Path, *, keep_all: bool = True) -> None:
+        self.path = path
+        self.counted = Counted()
+        self.forms: list[tuple[float, int]] = []  # scale of the form, and how many frames had come before it
+        self._ready = threading.Condition()
+        self.slot = FrameSlot(keep_all=keep_all, on_ready=self._notify)
+        self.stream = Stream(self.slot, open_decoder, self.counted, begins=self._begins)
+        self.pool = LanePool([self.stream], self._ready)
+
+    def model(self, *gates: Callable[[int], None], scale: float = 1.0) -> LoadedModel:
+        made = loaded(self.path, list(gates) or [lambda _: None])
+        output = made.spec.output.model_copy(update={"scale": scale})
+        return replace(made, spec=made.spec.model_copy(update={"output": output}))
+
+    def put(self, *numbers: int) -> None:
+        for number in numbers:
+            self.slot.put(frame(number))
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.001)
+
+    def _begins(self, form: RunningForm) -> None:
+        assert isinstance(form.spec.output, DensityOutput)
+        self.forms.append((form.spec.output.scale, len(self.counted.came)))
+
+    def _notify(self) -> None:
+        with self._ready:
+            self._ready.notify()
+
+
+class TestSwitch:
+    """Another model takes over between two frames."""
+
+    def test_frames_wait_for_the_first_model(self, path: Path) -> None:
+        road = Road(path)
+        road.put(1)
+        assert road.counted.came == []
+        assert road.pool.switch(road.model()) is None
+        road.counted.wait_for(1)
+        road.pool.stop()
+        assert road.counted.came == [(1, 1.0)]
+
+    def test_what_the_model_before_has_begun_it_finishes_decodes_and_hands_on_first(self, path: Path) -> None:
+        road = Road(path)
+        begun, may_end = threading.Event(), threading.Event()
+
+        def gate(value: int) -> None:
+            begun.set()
+            assert may_end.wait(PATIENCE)
+
+        before = road.model(gate, scale=10.0)
+        road.pool.switch(before)
+        road.put(1)
+        assert begun.wait(PATIENCE)
+        seen: list[int] = []
+
+        def later(value: int) -> None:
+            seen.append(value)
+            if value == 3:
+                may_end.set()  # both frames of the new model are through before the old one's is
+
+        returned: list[LoadedModel | None] = []
+        switching = threading.Thread(target=lambda: returned.append(road.pool.switch(road.model(later, scale=100.0))))
+        switching.start()
+        road.put(2, 3)
+        road.counted.wait_for(3)
+        switching.join(PATIENCE)
+        road.pool.stop()
+        assert seen == [2, 3]
+        assert road.counted.came == [(1, 10.0), (2, 200.0), (3, 300.0)]
+        assert road.forms == [(10.0, 0), (100.0, 1)]
+        assert returned == [before]
+
+    @given(
+        frames=st.integers(1, 60),
+        lanes=st.lists(st.integers(1, 3), min_size=1, max_size=5),
+        switches=st.lists(st.integers(0, 60), max_size=4),
+    )
+    def test_every_frame_is_counted_once_in_order_however_often_it_is_switched(
+        self, path: Path, frames: int, lanes: list[int], switches: list[int]
+    ) -> None:
+        road = Road(path)
+        scales = [float(10**n) for n in range(len(switches) + 1)]
+
+        def model(number: int) -> LoadedModel:
+            return road.model(*[lambda _: None] * lanes[number % len(lanes)], scale=scales[number])
+
+        road.pool.switch(model(0))
+        number = 0
+        for value in range(1, frames + 1):
+            for _ in range(switches.count(value)):
+                number += 1
+                assert road.pool.switch(model(number)) is not None
+            road.put(value)
+        road.pool.stop()
+        assert [sequence for sequence, _ in road.counted.came] == list(range(1, frames + 1))
+        used = [value / sequence for sequence, value in road.counted.came if value is not None]
+        assert used == sorted(used), "a frame of a model before came after one of the next"
+
+    def test_switching_while_frames_pour_in_leaves_none_out(self, path: Path) -> None:
+        road = Road(path)
+        road.pool.switch(road.model(lambda _: None, lambda _: None))
+        numbers = [number for number in range(256) if number != 13] * 8
+        feeding = threading.Thread(target=road.put, args=numbers)
+        feeding.start()
+        switches = 0
+        while feeding.is_alive():
+            assert road.pool.switch(road.model(*[lambda _: None] * (1 + switches % 3))) is not None
+            switches += 1
+        road.pool.stop()
+        assert [sequence for sequence, _ in road.counted.came] == numbers
+        assert switches > 2
+
+    def test_a_model_of_another_input_is_refused_and_the_one_before_goes_on(self, path: Path) -> None:
+        road = Road(path)
+        road.pool.switch(road.model())
+        other = road.model()
+        spec = other.spec.model_copy(update={"input": other.spec.input.model_copy(update={"width": 32})})
+        with pytest.raises(ArtifactError, match="another input"):
+            road.pool.switch(replace(other, spec=spec))
+        road.put(1, 2)
+        road.pool.stop()
+        assert road.counted.came == [(1, 1.0), (2, 2.0)]
+
+    def test_a_lane_that_hangs_is_left_behind_and_its_model_is_not_given_back(self, path: Path) -> None:
+        road = Road(path)
+        begun, never = threading.Event(), threading.Event()
+
+        def gate(value: int) -> None:
+            begun.set()
+            never.wait(PATIENCE)
+
+        road.pool.switch(road.model(gate))
+        road.put(1)
+        assert begun.wait(PATIENCE)
+        assert road.pool.switch(road.model(), timeout=0.0) is None
+        never.set()
+        road.pool.stop()
+
+    def test_results_behind_a_lane_that_hangs_do_not_fill_the_memory(self, path: Path) -> None:
+        road = Road(path, keep_all=False)
+        begun, free = threading.Event(), threading.Event()
+        inferred: list[int] = []
+
+        def gate(value: int) -> None:
+            if value == 0:
+                begun.set()
+                assert free.wait(PATIENCE)
+            inferred.append(value)
+
+        road.pool.switch(road.model(gate, gate))
+        road.put(0)
+        assert begun.wait(PATIENCE)
+        for number in range(1, 200):
+            road.put(number)
+            if number < _MOST_UNDER_WAY:
+                road.wait_until(lambda number=number: number in inferred)  # type: ignore[misc]
+        assert len(inferred) == _MOST_UNDER_WAY - 1
+        free.set()
+        road.pool.stop()
+        assert [sequence for sequence, _ in road.counted.came] == [*range(_MOST_UNDER_WAY), 199]
+
+    def test_stopped_lanes_take_no_other_model_and_give_theirs_back_once(self, path: Path) -> None:
+        road = Road(path)
+        model = road.model()
+        road.pool.switch(model)
+        assert road.pool.stop() is model
+        assert road.pool.stop() is None
+        with pytest.raises(RuntimeError, match="stopped"):
+            road.pool.switch(road.model())

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.counting.window import WindowCounts
+from agent.counting.lines import Crossing
+from agent.counting.window import QualityChange, TimedCrossing, WindowCounts
 from agent.ledger import Ledger, Origin
 from agent.store import ReportDraft, Store, Totals
 from contracts.config import CameraConfig, LineConfig
 from contracts.errors import StorageError
-from contracts.messages import CountReport, Level, Window
+from contracts.messages import CountReport, CrossingEvent, Level, QualityEvent, Window
 
-ORIGIN = Origin("box", "boot", "0" * 64)
+ORIGIN = Origin("box", "boot")
 
 
 def a_camera(y: float = 0.5) -> CameraConfig:
@@ -46,10 +49,10 @@ class FullDisk:
     def counters(self, lines: object) -> object:
         return self._store.counters(lines)  # type: ignore[arg-type]
 
-    def commit(self, drafts: Sequence[ReportDraft], totals: Mapping[str, Totals]) -> list[int]:
+    def commit(self, drafts: Sequence[ReportDraft], totals: Mapping[str, Totals], *, lost: int = 0) -> list[int]:
         if self.is_full:
             raise StorageError("state", OSError(28, "No space left on device"))
-        return self._store.commit(drafts, totals)
+        return self._store.commit(drafts, totals, lost=lost)
 
 
 @pytest.fixture
@@ -75,6 +78,13 @@ def test_totals_rise_by_the_windows_and_are_those_that_were_committed(store: Sto
     assert [(line.in_, line.out, line.total_in, line.total_out) for line in lines] == [(2, 0, 2, 0), (1, 4, 3, 4)]
     assert ledger.totals["gate", "mid"].total_in == 3
     assert [report.seq for report in sent(store)] == [1, 2]
+
+
+def test_a_report_names_what_counted_it(store: Store) -> None:
+    windows = [replace(a_window(number), artifacts=digests) for number, digests in enumerate([(), ("a",), ("a", "b")])]
+    a_ledger(store).commit(windows)
+    named = [(report.earlier_digests, report.artifact_digest) for report in sent(store)]
+    assert named == [((), None), ((), "a"), (("a",), "b")]
 
 
 def test_totals_go_on_after_a_restart_of_the_same_line_and_anew_for_another(store: Store) -> None:
@@ -105,3 +115,63 @@ def test_a_window_without_a_frame_reports_no_count_and_its_reason(store: Store) 
     (report,) = sent(store)
     assert report.count is None
     assert (report.quality, report.coverage, report.lines["mid"].in_) == ("no_camera", 0.0, 0)
+
+
+def test_windows_that_had_to_be_given_up_are_left_out_numbers_and_their_crossings_stay_in_the_totals(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.ledger.MOST_WAITING", 3)
+    disk = FullDisk(store)
+    ledger = a_ledger(disk)
+    assert ledger.commit([a_window(0, into=1)])
+    disk.is_full = True
+    for number in range(1, 6):
+        ledger.commit([a_window(number, into=10)])
+    assert (ledger.windows_held, ledger.windows_lost) == (3, 2)
+    disk.is_full = False
+    assert ledger.commit([a_window(6, into=100)])
+    came = [(report.seq, report.window.start, report.lines["mid"].total_in, report.late) for report in sent(store)]
+    # Three are held: 3 had to go for 6.
+    assert came == [(1, "0", 1, False), (5, "4", 41, True), (6, "5", 51, True), (7, "6", 151, False)]
+    assert (ledger.windows_held, ledger.windows_lost, store.status().dropped) == (0, 3, 3)
+    assert ledger.commit([a_window(7)])
+    assert (sent(store)[-1].seq, store.status().dropped) == (8, 3)
+
+
+def with_events(number: int) -> WindowCounts:
+    crossing = Crossing("mid", "in", "car", 7, 3.0)
+    return dataclasses.replace(
+        a_window(number, into=1),
+        crossings=(TimedCrossing(crossing, 1_767_268_803.25),),
+        changes=(QualityChange("no_camera", "ok", 1_767_268_801.0),),
+    )
+
+
+def test_events_are_numbered_with_the_reports_and_come_before_the_one_that_sums_them_up(store: Store) -> None:
+    camera = a_camera().model_copy(update={"events": True})
+    a_ledger(store, camera).commit([with_events(0)])
+    change, crossing, report = store.waiting(0, 10)
+    assert [row.topic.rsplit("/", 1)[1] for row in (change, crossing, report)] == ["events", "events", "counts"]
+    event = CrossingEvent.model_validate_json(crossing.payload)
+    assert (event.seq, event.at, event.line, event.direction) == (2, "2026-01-01T12:00:03.250Z", "mid", "in")
+    assert (event.label, event.track, event.boot_id, event.late) == ("car", 7, "boot", False)
+    assert event.counter_id == CountReport.model_validate_json(report.payload).lines["mid"].counter_id
+    told = QualityEvent.model_validate_json(change.payload)
+    assert (told.seq, told.before, told.quality) == (1, "no_camera", "ok")
+
+
+def test_events_are_not_published_unless_they_are_wanted(store: Store) -> None:
+    a_ledger(store).commit([with_events(0)])
+    assert [row.topic.rsplit("/", 1)[1] for row in store.waiting(0, 10)] == ["counts"]
+
+
+def test_lost_windows_leave_out_the_numbers_of_their_events_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.ledger.MOST_WAITING", 1)
+    disk = FullDisk(store)
+    ledger = a_ledger(disk, a_camera().model_copy(update={"events": True}))
+    disk.is_full = True
+    ledger.commit([with_events(0)])
+    disk.is_full = False
+    ledger.commit([a_window(1)])
+    (report,) = sent(store)
+    assert (report.seq, report.lines["mid"].total_in, store.status().dropped) == (4, 1, 3)

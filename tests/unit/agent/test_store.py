@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import sqlite3
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from agent.store import Counter, LineDefinition, ReportDraft, StateInUseError, Store, Totals
 from agent.store.database import NAME, DamagedError, NewerSchemaError
+from agent.store.written import LogMeter
 from contracts.errors import StorageError
 from contracts.messages import CountReport, Hello
 from tests.fakes.reports import COUNTS, draft
@@ -334,10 +336,87 @@ def test_a_state_directory_that_is_a_file_is_said(tmp_path: Path) -> None:
         Store.open(path)
 
 
-def test_what_was_written_is_estimated(store: Store) -> None:
-    for _ in range(600):
-        store.commit([draft()], {})
-    assert 600 * 4096 < store.status().written_bytes < 600 * 20_000
+def written_by_this_process() -> int:
+    """Bytes that this process handed to the system to write, files and pipes (proc(5), ``wchar``)."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["wchar"])
+
+
+@pytest.mark.parametrize("windows", [1, 30, 600])
+def test_what_was_written_is_what_the_system_was_given(tmp_path: Path, windows: int) -> None:
+    store = Store.open(tmp_path)
+    counter = store.counters([NORTH])["gate", "north"].counter_id
+    before, counted = written_by_this_process(), store.status().written_bytes
+    for n in range(windows):
+        (seq,) = store.commit([draft()], {counter: {"car": {"in": n, "out": 0}}})
+        store.acknowledge([seq])
+    wrote, says = written_by_this_process() - before, store.status().written_bytes - counted
+    store.close()
+    assert says == pytest.approx(wrote, rel=0.01, abs=500)
+
+
+def test_a_log_that_begins_anew_is_counted_from_its_beginning(tmp_path: Path) -> None:
+    index = tmp_path / "x.db-shm"
+
+    def log(frames: int, salt: int) -> None:
+        index.write_bytes(bytes(16) + struct.pack("=I", frames) + bytes(12) + struct.pack("=II", salt, 0) + bytes(8))
+
+    log(10, salt=1)
+    meter = LogMeter(tmp_path / "x.db")
+    meter.look()
+    assert meter.written == 0, "what was there before is somebody else's"
+    for frames, salt, new in ((13, 1, 3), (13, 1, 0), (4, 2, 4), (9, 2, 5)):
+        before = meter.written
+        log(frames, salt)
+        meter.look()
+        assert meter.written - before == new * (4096 + 24)
+    index.unlink()
+    meter.look()
+    meter.moved(2)
+    assert meter.written == 12 * 4120 + 2 * 4096
+
+
+def test_what_was_written_is_scaled_to_a_day(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    now = 1000.0
+    store = Store.open(tmp_path, monotonic=lambda: now, daily_bytes=1e6)
+    assert store.status().written_per_day is None
+    store.commit([draft()] * 100, {})
+    now += 3600.0
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            store.commit([draft()], {})
+    status = store.status()
+    assert status.written_per_day == status.written_bytes * 24
+    store.close()
+    (record,) = caplog.records
+    assert "MB a day are written, 1 MB are allowed ('outbox.daily_write_mb')" in record.getMessage()
+
+
+def test_numbers_of_lost_reports_are_left_out_and_counted_for_good(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    assert store.commit([draft()], {}) == [1]
+    assert store.commit([draft()], {}, lost=3) == [5]
+    store.close()
+    again = Store.open(tmp_path)
+    assert (again.status().dropped, again.commit([draft()], {})) == (3, [6])
+    again.close()
+
+
+def test_a_remembered_text_survives_a_restart_and_an_older_version_of_the_agent(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    assert store.remembered("what") is None
+    store.remember("what", "old")
+    store.remember("what", "new")
+    store.close()
+    again = Store.open(tmp_path)
+    assert again.remembered("what") == "new"
+    again.close()
+    with sqlite3.connect(tmp_path / NAME) as database:  # a store from before
+        database.execute("DROP TABLE remembered")
+    database.close()
+    older = Store.open(tmp_path)
+    assert (older.store_id, older.remembered("what")) == (store.store_id, None)
+    older.close()
 
 
 def test_the_wire_form_uses_the_contracts_names(store: Store) -> None:

@@ -71,7 +71,7 @@ def test_a_missing_decoder_is_named() -> None:
 def test_an_unknown_decoder_lists_the_known_ones_and_the_nearest() -> None:
     text = problems(ModelSpec, model(output={"decoder": "yolx"}))
     assert "unknown decoder 'yolx'" in text
-    assert "density, yolox, ssd" in text
+    assert "density, yolo, yolox, nanodet, ssd" in text
     assert "did you mean 'yolox'?" in text
 
 
@@ -126,6 +126,54 @@ def test_credentials_are_taken_out_of_any_text() -> None:
     assert without_credentials("open rtsp://u:p@h:1/x failed") == "open rtsp://h:1/x failed"
     assert without_credentials("open rtsp://u:p@ss@h:1/x failed") == "open rtsp://h:1/x failed"
     assert without_credentials("nothing here") == "nothing here"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("open http://h/x?user=admin&pwd=s3cret failed", "open http://h/x?… failed"),
+        ("open http://h/x#s3cret failed", "open http://h/x#… failed"),
+        ("open http://u:s3/cret@h/x failed", "open http://… failed"),
+        ("GET /video?token=s3cret&x=1", "GET /video?token=…&x=1"),
+        ("/user=admin_password=s3cret_channel=1", "/user=admin_password=…"),
+        ("rtspsrc user-pw=s3cret", "rtspsrc user-pw=…"),
+        ("{'password': 's3cret', 'host': 'h'}", "{'password': '…', 'host': 'h'}"),
+        ('{"api_key":"s3cret"}', '{"api_key":"…"}'),
+        ("Authorization: Basic czNjcmV0", "Authorization: Basic …"),
+        ("authorization=Digest s3cret, x", "authorization=Digest …"),
+        ("the password is wrong; compass=3, bypass=true", "the password is wrong; compass=3, bypass=true"),
+        ("see https://example.com/docs/cameras.html.", "see https://example.com/docs/cameras.html."),
+    ],
+)
+def test_secrets_are_taken_out_of_any_text_and_nothing_else(text: str, said: str) -> None:
+    assert without_credentials(text) == said
+
+
+def test_a_long_text_is_searched_for_secrets_in_time_that_grows_with_its_length() -> None:
+    for piece in ("a", "://", "@", "password=", "a:", "?"):
+        without_credentials(piece * 100_000)
+
+
+@pytest.mark.parametrize("password", ["s3cret word", "s3cret'word", 's3cret"word', "s3cret<word"])
+def test_a_wrong_source_is_not_repeated_whatever_its_password_holds(password: str) -> None:
+    source = f"rtsp://user:{password}@h/x\0"
+    said = problems(AgentConfig, agent(camera=[{"id": "gate", "source": source}]))
+    assert "camera[0].source" in said
+    assert not any(part in said for part in ("s3cret", "word", "user"))
+
+
+@pytest.mark.parametrize(
+    ("source", "option"),
+    [
+        ("rtsp://h/x", {"size": [640, 480]}),
+        ("gst:videotestsrc", {"capture_fps": 30}),
+        ("csi:0", {"input_format": "mjpeg"}),
+        ("clip.mp4", {"input_format": "mjpeg"}),
+    ],
+)
+def test_an_option_that_a_source_does_not_take_is_refused(source: str, option: dict[str, object]) -> None:
+    said = problems(AgentConfig, agent(camera=[{"id": "gate", "source": source, **option}]))
+    assert f"{next(iter(option))!r} is for sources that begin with" in said
 
 
 def test_what_a_machine_sends_may_hold_unknown_keys() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from contracts.errors import ArtifactError, ModelFileError
 from contracts.model_spec import ModelSpec
 from runtime.decoders.nms import suppress
-from runtime.decoders.table import DECODERS, open_decoder
+from runtime.decoders.table import open_decoder
 from runtime.prepare import place
 from runtime.results import DensityMap, Detections
 
@@ -41,10 +41,6 @@ def detections(model: ModelSpec, outputs: dict[str, NDArray[Any]], source: tuple
 
 
 YOLOX = spec({"decoder": "yolox", "score": 0.3, "nms": {"groups": [["car", "truck"]]}})
-
-
-def test_every_decoder_that_a_spec_may_name_exists() -> None:
-    assert set(DECODERS) == {"density", "yolox", "ssd"}
 
 
 def test_yolox_finds_a_box_where_it_was_put() -> None:
@@ -90,7 +86,7 @@ def test_ssd_reads_rows_until_the_end_mark_best_first() -> None:
             [0, 1, 0.6, 0.1, 0.1, 0.2, 0.2],
             [0, 2, 0.9, 0.3, 0.3, 0.4, 0.4],
             [0, 2, 0.4, 0.3, 0.3, 0.4, 0.4],
-            [0, 7, 0.9, 0.3, 0.3, 0.4, 0.4],
+            [0, 7, 0.4, 0.3, 0.3, 0.4, 0.4],
             [-1, 0, 0, 0, 0, 0, 0],
             [0, 1, 0.9, 0.5, 0.5, 0.6, 0.6],
         ],
@@ -99,6 +95,15 @@ def test_ssd_reads_rows_until_the_end_mark_best_first() -> None:
     found = detections(model, {"detection_out": rows[np.newaxis, np.newaxis]})
     assert found.class_ids.tolist() == [2, 1]
     np.testing.assert_allclose(found.boxes, [[0.3, 0.3, 0.4, 0.4], [0.1, 0.1, 0.2, 0.2]], atol=1e-6)
+
+
+def test_ssds_background_is_dropped_and_a_label_beyond_the_models_refused() -> None:
+    model = spec({"decoder": "ssd", "first_label": 1})
+    rows = np.array([[[[0, 0, 0.9, 0.1, 0.1, 0.2, 0.2], [0, 3, 0.8, 0.1, 0.1, 0.2, 0.2]]]], np.float32)
+    assert detections(model, {"detection_out": rows}).class_ids.tolist() == [2]
+    rows[0, 0, 1, 1] = 4
+    with pytest.raises(ArtifactError, match=r"gives label 3, model\.toml lists 3 \(0 to 2\)"):
+        detections(model, {"detection_out": rows})
 
 
 def test_a_density_map_is_scaled_cut_at_zero_and_no_view_of_the_lanes_memory() -> None:

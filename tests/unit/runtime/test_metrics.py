@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.metrics import count_error, count_of, result_error
-from runtime.results import DensityMap, Detections
+from contracts.errors import DocumentError
+from runtime.metrics import agreeing, count_error, count_of, result_error
+from runtime.results import UNSURE, Classes, DensityMap, Detections, Landmarks, Masks, Result
 
 Box = tuple[float, float, float, float, float, int]
 
@@ -154,3 +155,100 @@ def test_a_bias_is_never_larger_than_the_mean_error_nor_that_than_the_root_of_sq
 def test_counts_without_a_truth_each_are_refused(measured: list[float], true: list[float]) -> None:
     with pytest.raises(ValueError, match="same length"):
         count_error(measured, true)
+
+
+def answers(*probabilities: float, ids: tuple[int, ...] = (0,)) -> Classes:
+    values = np.array(probabilities, np.float32)
+    return Classes(np.array(ids), np.full(len(ids), values.max()), values)
+
+
+def points(*places: tuple[float, float], visible: tuple[bool, ...] | None = None, scored: bool = True) -> Landmarks:
+    seen = np.array(visible if visible is not None else [True] * len(places), np.bool_)
+    return Landmarks(np.array(places, np.float32), seen.astype(np.float32) if scored else None, seen)
+
+
+def test_answers_count_where_their_label_does() -> None:
+    open_eye = answers(0.25, 0.75, ids=(1,))
+    assert count_of(open_eye, {1}) == 1.0
+    assert count_of(open_eye, {0}) == 0.0
+    assert count_of(answers(0.5, 0.5, ids=(UNSURE,)), {0}) == 0.0
+    assert count_of(answers(0.25, 0.75, 0.5, 0.5, ids=(1, 2)), {1, 2}) == 2.0
+
+
+@pytest.mark.parametrize("counted", [None, {0, 1}])
+def test_a_count_of_all_answers_is_refused_since_it_would_never_change(counted: set[int] | None) -> None:
+    with pytest.raises(DocumentError, match=r"budget\.labels"):
+        count_of(answers(0.25, 0.75, ids=(1,)), counted)
+
+
+def test_landmarks_count_where_they_are_visible_and_never_where_nobody_says() -> None:
+    face = points((0.1, 0.1), (0.2, 0.2), (0.3, 0.3), visible=(True, False, True))
+    assert count_of(face) == 2.0
+    assert count_of(face, {1, 2}) == 1.0
+    with pytest.raises(DocumentError, match="nothing to count"):
+        count_of(points((0.1, 0.1), scored=False))
+
+
+def test_answers_are_off_by_the_probability_that_moved() -> None:
+    assert result_error(answers(0.25, 0.75), answers(0.25, 0.75)) == 0.0
+    assert result_error(answers(0.5, 0.5), answers(0.25, 0.75)) == pytest.approx(0.25)
+    assert result_error(answers(1.0, 0.0), answers(0.0, 1.0)) == 1.0
+    assert result_error(answers(1, 0, 0.5, 0.5, ids=(0, 2)), answers(0, 1, 0.5, 0.5, ids=(1, 2))) == pytest.approx(0.5)
+
+
+def test_landmarks_are_off_by_their_distance_and_wholly_where_one_is_not_seen() -> None:
+    here = points((0.5, 0.5), (0.2, 0.2))
+    assert result_error(here, here) == 0.0
+    assert result_error(points((0.53, 0.54), (0.2, 0.2)), here) == pytest.approx(0.025, abs=1e-6)
+    hidden = points((0.5, 0.5), (0.2, 0.2), visible=(True, False))
+    assert result_error(hidden, here) == pytest.approx(0.5)
+    assert result_error(hidden, hidden) == 0.0
+    assert result_error(points((9.0, 0.5), (0.2, 0.2)), here) == pytest.approx(0.5)
+    nothing = points((0.5, 0.5), visible=(False,))
+    assert result_error(nothing, nothing) == 0.0
+
+
+def face(score: float = 0.9, nose: float = 0.5, fill: float = 1.0) -> Detections:
+    one = found((0.4, 0.4, 0.6, 0.6, score, 0))
+    masks = Masks(np.full((1, 4, 4), fill, np.float32), one.boxes)
+    return Detections(one.boxes, one.scores, one.class_ids, np.array([[[nose, 0.5]]], np.float32), masks)
+
+
+def test_landmarks_and_masks_that_moved_cost_up_to_the_score_of_their_box() -> None:
+    assert result_error(face(), face()) == 0.0
+    assert result_error(face(nose=0.52), face()) == pytest.approx(0.9 * 0.1, abs=1e-5)
+    assert result_error(face(nose=5.0), face()) == pytest.approx(0.9, abs=1e-5)
+    assert result_error(face(fill=0.75), face()) == pytest.approx(0.9 * 0.25, abs=1e-5)
+    assert result_error(face(0.8, nose=5.0, fill=0.0), face()) == pytest.approx(0.1 + 0.8, abs=1e-5)
+    bare = face()
+    assert result_error(Detections(bare.boxes, bare.scores, bare.class_ids), bare) == pytest.approx(0.9, abs=1e-5)
+
+
+def test_agreeing_is_what_accuracy_is_the_share_of() -> None:
+    reference = answers(0.5, 0.5, 0.9, 0.1, ids=(UNSURE, 2))
+    assert agreeing(reference, reference) == 2.0
+    assert agreeing(answers(0.6, 0.4, 0.8, 0.2, ids=(0, 2)), reference) == 1.0
+    here = points((0.5, 0.5), (0.2, 0.2), (0.8, 0.8), visible=(True, True, False))
+    assert agreeing(here, here) == 3.0
+    moved = points((0.53, 0.53), (0.3, 0.2), (0.1, 0.1), visible=(True, True, False))
+    assert agreeing(moved, here) == 2.0
+    assert agreeing(points((0.5, 0.5), (0.2, 0.2), (0.8, 0.8)), here) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("result", "reference"),
+    [
+        (answers(0.5, 0.5), points((0.1, 0.1))),
+        (answers(0.5, 0.5), answers(0.5, 0.25, 0.25)),
+        (points((0.1, 0.1)), points((0.1, 0.1), (0.2, 0.2))),
+        (points((0.1, 0.1)), found(CAR)),
+    ],
+)
+def test_answers_and_landmarks_of_different_kinds_or_sizes_are_refused(result: Result, reference: Result) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        result_error(result, reference)
+
+
+def test_agreement_of_what_is_counted_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected two Classes or two Landmarks"):
+        agreeing(found(CAR), found(CAR))

@@ -128,8 +128,17 @@ def test_a_result_of_another_kind_is_a_bug() -> None:
         make_counter(a_camera(), LABELS, "density").update(Detections.none(), 0.0, ASPECT)
 
 
-def test_every_decoder_that_exists_can_be_counted() -> None:
-    assert set(KIND_OF_DECODER) == set(DECODERS)
+UNCOUNTED = {"landmarks": {"layout": "points"}, "classes": {}}
+
+
+def test_every_decoder_that_exists_can_be_counted_or_is_refused() -> None:
+    assert set(KIND_OF_DECODER) | set(UNCOUNTED) == set(DECODERS)
+
+
+@pytest.mark.parametrize("decoder", UNCOUNTED)
+def test_a_model_whose_results_nothing_counts_is_refused(decoder: str) -> None:
+    with pytest.raises(DocumentError, match=f"camera 'north': .*'m' gives {decoder}, which nothing counts"):
+        open_counter(a_camera(), a_model(decoder, **UNCOUNTED[decoder]))
 
 
 def test_decoders_are_asked_for_weaker_detections_than_are_counted() -> None:

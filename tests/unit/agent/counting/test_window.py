@@ -181,3 +181,61 @@ def test_a_clock_that_jumps_moves_no_count(jump: float) -> None:
         accumulator.observe(a_frame(1, ins=1), at)
     assert [counts.lines["gate"]["car"]["in"] for counts in closed] == [99, 100, 100, 100]
     assert all(counts.coverage == pytest.approx(1, abs=0.02) for counts in closed)
+
+
+def test_what_was_taken_after_the_end_belongs_to_the_next_window_though_the_close_comes_late() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    accumulator.observe(a_frame(1, ins=1), 9.9, "first")
+    accumulator.observe(a_frame(5, ins=2), 10.0, "second")
+    accumulator.note("obscured", 10.004)
+    old, new = accumulator.close(a_window()), accumulator.close(a_window(1))
+    assert (old.frames_seen, old.lines["gate"]["car"]["in"], old.artifacts) == (1, 1, ("first",))
+    assert (new.frames_seen, new.lines["gate"]["car"]["in"], new.artifacts) == (1, 2, ("second",))
+    assert rounded(old.count).max == 1
+    assert (old.quality, new.quality) == ("no_camera", "obscured")
+
+
+@given(frames, st.floats(0, 4))
+def test_how_late_a_window_is_closed_changes_nothing(shots: list[tuple[float, int, int, int]], late: float) -> None:
+    shots = sorted({shot[0]: shot for shot in shots}.values())  # one camera takes one frame at a time
+    on_time, behind = (WindowAccumulator(a_camera(), begins=0.0) for _ in range(2))
+    results: list[list[WindowCounts]] = [[], []]
+    for accumulator, delay, closed in ((on_time, 0.0, results[0]), (behind, late, results[1])):
+        for at, count, ins, visits in [*shots, (100.0, 0, 0, 0)]:
+            while len(closed) < 6 and at >= (len(closed) + 1) * 10 + delay:
+                closed.append(accumulator.close(a_window(len(closed))))
+            if at < 60:
+                accumulator.observe(a_frame(count, ins=ins, visits=visits), at)
+    assert results[0] == results[1]
+
+
+def test_crossings_are_told_one_by_one_with_the_time_of_their_frame() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    accumulator.observe(a_frame(1, ins=2), 3.25)
+    counts = accumulator.close(a_window())
+    assert [(one.crossing.direction, one.at) for one in counts.crossings] == [("in", NOON + 3.25)] * 2
+    assert accumulator.close(a_window(1)).crossings == ()
+
+
+def test_a_window_cut_short_tells_the_same_times() -> None:
+    window = a_window().cut(4.0)
+    assert (window.ends, window.utc(3.25)) == (4.0, NOON + 3.25)
+    assert a_window().cut(99.0).ends == 10.0
+
+
+def test_changes_of_quality_are_told_and_a_flickering_camera_does_not_fill_the_outbox() -> None:
+    accumulator = WindowAccumulator(a_camera(), begins=0.0)
+    accumulator.observe(a_frame(), 1.0)
+    accumulator.note("stale", 2.0)
+    accumulator.note("stale", 3.0)
+    changes = accumulator.close(a_window()).changes
+    assert [(change.before, change.quality, change.at - NOON) for change in changes] == [
+        ("no_camera", "ok", 1.0),
+        ("ok", "stale", 2.0),
+    ]
+    for i in range(200):
+        accumulator.observe(a_frame(), 10 + i / 100)
+        accumulator.note("obscured", 10 + i / 100)
+    changes = accumulator.close(a_window(1)).changes
+    assert len(changes) == 32
+    assert (changes[0].before, changes[-1].quality, changes[-1].at) == ("stale", "obscured", NOON + 11.99)

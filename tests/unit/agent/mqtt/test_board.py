@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.mqtt.board import Board
+from agent.mqtt.ports import ForeignTopic, Outgoing
 from contracts.topics import Channel, Topic
 
 GATE = Topic("box", Channel.CAMERA_STATE, "gate")
@@ -81,5 +82,22 @@ def test_a_value_taken_back_is_sent_empty_once_and_then_forgotten() -> None:
     assert drain(board) == [(str(GATE), b"")]
     board.answered(GATE)
     board.answered(GATE)
+    board.connected()
+    assert drain(board) == []
+
+
+def test_a_foreign_topic_is_retained_sent_again_on_every_connection_and_taken_back() -> None:
+    board, found = Board(), ForeignTopic("homeassistant/device/box/config")
+    assert board.put(found, b"{}")
+    taken = board.take()
+    assert taken == (found, Outgoing("homeassistant/device/box/config", b"{}", 1, retain=True))
+    board.answered(found)
+    board.disconnected()
+    board.connected()
+    assert drain(board) == [(str(found), b"{}")]
+    board.answered(found)
+    board.put(found, b"")
+    assert drain(board) == [(str(found), b"")]
+    board.answered(found)
     board.connected()
     assert drain(board) == []

@@ -47,3 +47,23 @@ def test_a_receiver_that_fails_is_counted_and_does_not_stop_anything(topic: str,
     incoming = Incoming(fail)
     incoming.take(Received(topic, payload, retained=False))
     assert incoming.refused == 1
+
+
+@given(st.sampled_from(["ha/status", "ha/status/", "edgetally/v1/box/desired"]) | st.text(), st.binary(min_size=1))
+def test_a_listener_gets_what_comes_on_its_topic_and_nothing_else(topic: str, payload: bytes) -> None:
+    heard: list[Received] = []
+    taken: list[Received] = []
+    incoming = Incoming(taken.append, {"ha/status": heard.append})
+    message = Received(topic, payload, retained=False)
+    incoming.take(message)
+    assert (heard, taken) == (([message], []) if topic == "ha/status" else ([], [message]))
+
+
+@given(st.binary(min_size=1))
+def test_a_listener_that_fails_is_counted_and_does_not_stop_anything(payload: bytes) -> None:
+    def fail(message: Received) -> None:
+        raise ValueError(message.payload)
+
+    incoming = Incoming(None, {"ha/status": fail})
+    incoming.take(Received("ha/status", payload, retained=True))
+    assert incoming.refused == 1

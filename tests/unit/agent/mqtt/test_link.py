@@ -352,3 +352,22 @@ def test_an_old_broker_is_asked_by_the_old_version_from_then_on(start: Start, br
     broker.session().break_off()
     broker.session(1)
     assert [attempt.version for attempt in broker.attempts] == ["5", "5", "3.1.1", "3.1.1"]
+
+
+def test_what_is_listened_to_is_asked_for_at_once_and_on_every_later_connection(
+    start: Start, broker: FakeBroker
+) -> None:
+    heard: list[Received] = []
+    link = start()
+    session = broker.session()
+    broker.wait_for(lambda: None in session.waits)
+    assert session.subscribed == []
+    link.listen("homeassistant/status", heard.append)
+    broker.wait_for(lambda: session.subscribed == ["homeassistant/status"])
+    message = Received("homeassistant/status", b"online", retained=False)
+    session.happen(message)
+    session.break_off()
+    again = broker.session(1)
+    broker.wait_for(lambda: again.subscribed == ["homeassistant/status"])
+    assert heard == [message]
+    assert link.status().refused_messages == 0

@@ -1,0 +1,102 @@
+"""Which of the documents on disk may run: the newest that still fits this box's own settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agent.remote.layers import Layer, effective
+from agent.remote.parse import read_desired, read_part
+from agent.remote.refusals import DocumentRefusedError, invalid
+from agent.remote.store import Kept, Record
+from contracts.config import AgentConfig
+from contracts.desired import Desired, WrongField
+
+_log = logging.getLogger(__name__)
+
+Check = Callable[[AgentConfig], Sequence[WrongField]]
+"""What cannot run on this box although it is well formed, by its path in agent.toml; nothing is opened for it."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a document is laid over.
+
+    Args:
+        local: what the file, the environment and the flags give.
+        page: what was set on the local page.
+        check: finds what cannot run here.
+    """
+
+    local: AgentConfig
+    page: Mapping[str, object]
+    check: Check
+
+    def with_document(self, desired: Desired | None) -> AgentConfig:
+        """The configuration that results with a document, or without one.
+
+        Raises:
+            DocumentRefusedError: it does not fit, or cannot run here.
+        """
+        layers = [Layer("page", read_part(self.page).keys)] if self.page else []
+        if desired is not None:
+            layers.append(Layer("remote", desired.config.keys))
+        config = effective(self.local, layers)
+        problems = self.check(config) if layers else ()
+        if problems:
+            raise invalid([WrongField(path=f"config.{one.path}", problem=one.problem) for one in problems])
+        return config
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration that may run.
+
+    Args:
+        base: what the document is laid over.
+        record: the document's, as it was kept.
+        desired: the document; None where none runs.
+        config: what results.
+        left_out: why what is newer does not run; None where this is the newest.
+    """
+
+    base: Base
+    record: Record
+    desired: Desired | None
+    config: AgentConfig
+    left_out: DocumentRefusedError | None = None
+
+
+def first_that_fits(base: Base, kept: Kept) -> Candidate:
+    """The newest that fits; at the least the local settings alone.
+
+    agent.toml may have been edited since, so that a document that was taken then does not fit any more.
+    """
+    left_out: DocumentRefusedError | None = None
+    for layer, record in _choices(base, kept):
+        found = _fit(layer, record)
+        if isinstance(found, Candidate):
+            return replace(found, left_out=left_out)
+        left_out = left_out or found
+    return Candidate(replace(base, page={}), Record(), None, base.local, left_out)
+
+
+def _fit(base: Base, record: Record) -> Candidate | DocumentRefusedError:
+    """What results, or why it does not fit."""
+    try:
+        desired = None if record.document is None else read_desired(record.document, base.local.device)
+        return Candidate(base, record, desired, base.with_document(desired))
+    except DocumentRefusedError as error:
+        return error
+    except Exception:  # noqa: BLE001 - what came from afar must not keep the agent from starting
+        _log.exception("what was configured from afar could not be looked at")
+        return DocumentRefusedError("internal", "the agent failed on it, its log says where")
+
+
+def _choices(base: Base, kept: Kept) -> Iterator[tuple[Base, Record]]:
+    bare = replace(base, page={})
+    for record in (kept.current, kept.good, Record()):
+        yield base, record
+        if base.page:
+            yield bare, record

@@ -1,0 +1,120 @@
+"""Who a document is from: once operators' keys are provisioned, only what one of them signed is read.
+
+The keys are those of ``operator-keys.json`` beside agent.toml. The library that verifies is imported with the first
+document that needs it: a box without keys never does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.remote.parse import parse_json
+from agent.remote.refusals import DocumentRefusedError
+from contracts.desired import ENVELOPE_TYPE, OperatorKeys, SignedEnvelope, canonical
+from contracts.documents import read_document
+from contracts.errors import DocumentError
+from runtime.documents import load_json
+
+KEYS_NAME = "operator-keys.json"
+_PROVISION = f"put the operator's public key into {KEYS_NAME} beside agent.toml"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A document out of its envelope.
+
+    Args:
+        document: what it says, not validated yet.
+        signed: whether an operator's signature on it is valid.
+    """
+
+    document: dict[str, object]
+    signed: bool
+
+
+def load_keys(path: Path) -> OperatorKeys | None:
+    """The operators' keys; None where none were provisioned.
+
+    Raises:
+        DocumentRefusedError: there is a file, but it holds no usable keys: then nothing is taken.
+    """
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_document(OperatorKeys, {"keys": load_json(path)}, str(path))
+    except DocumentError as error:
+        raise DocumentRefusedError("key_unusable", f"no document is taken, as the keys are broken: {error}") from None
+
+
+def open_payload(payload: bytes, keys: OperatorKeys | None) -> Opened:
+    """Take a document out of what came.
+
+    Args:
+        payload: what came: the document or, where it is signed, a DSSE envelope around it.
+        keys: whose signatures are accepted; None where none were provisioned.
+
+    Raises:
+        DocumentRefusedError: it cannot be read, or its signature is missing, foreign or wrong.
+    """
+    document = parse_json(payload)
+    is_envelope = "payloadType" in document
+    if keys is None:
+        if is_envelope:
+            raise DocumentRefusedError(
+                "no_operator_key", f"the document is signed, but nobody's key is here; {_PROVISION}"
+            )
+        return Opened(document, signed=False)
+    if not is_envelope:
+        raise DocumentRefusedError(
+            "signature_missing", "an operator's key is provisioned, so a signed document is expected; sign it"
+        )
+    return Opened(parse_json(_verified(document, keys)), signed=True)
+
+
+def _verified(document: Mapping[str, object], keys: OperatorKeys) -> bytes:
+    """The payload of an envelope that one of the keys signed."""
+    try:
+        # A plain dictionary of the right shape and size, as the library trusts that it is one.
+        envelope = SignedEnvelope.model_validate_json(canonical(document), strict=True).model_dump(mode="json")
+    except ValueError:
+        raise DocumentRefusedError(
+            "signature_wrong",
+            f"expected a DSSE envelope of type {ENVELOPE_TYPE}, got another shape; sign the document anew",
+        ) from None
+    ids = {str(signature["keyid"]) for signature in envelope["signatures"]}
+    if not ids:
+        raise DocumentRefusedError("signature_missing", "the envelope holds no signature; sign the document")
+    if not ids & set(keys.keys):
+        raise DocumentRefusedError(
+            "signature_foreign",
+            f"the signature is by {_named(ids)}, accepted are {_named(set(keys.keys))}; sign with one of those",
+        )
+    return _verify(envelope, keys)
+
+
+def _verify(envelope: dict[str, object], keys: OperatorKeys) -> bytes:
+    try:
+        from securesystemslib.dsse import Envelope
+        from securesystemslib.exceptions import Error
+        from securesystemslib.signer import Key  # type: ignore[attr-defined]
+    except ImportError:
+        raise DocumentRefusedError(
+            "key_unusable",
+            "no document is taken, as signatures cannot be verified here; run: pip install 'edgetally[signing]'",
+        ) from None
+    accepted = [Key.from_dict(keyid, key.model_dump()) for keyid, key in keys.keys.items()]
+    try:
+        opened = Envelope.from_dict(envelope)
+        opened.verify(accepted, threshold=1)
+    except (Error, ValueError, TypeError, KeyError):
+        raise DocumentRefusedError(
+            "signature_wrong", "the signature does not fit the document; sign exactly what is published"
+        ) from None
+    return bytes(opened.payload)
+
+
+def _named(ids: set[str]) -> str:
+    return ", ".join(sorted(repr(one[:12]) for one in ids))

@@ -1,0 +1,108 @@
+"""The metrics are those of the documentation and the dashboard, and never say 0 where nothing is known."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.page.metrics import METRICS, exposition, samples
+from agent.page.ports import AgentState
+from tests.fakes.page import FakeAgent
+
+ROOT = Path(__file__).parents[4]
+LABELS = {spec.name: set(spec.labels) for spec in METRICS}
+
+
+def scraped(state: AgentState) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    families = text_string_to_metric_families(exposition(state, viewers=1).decode())
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(state: AgentState, name: str, **labels: str) -> float | None:
+    return scraped(state).get((name, frozenset(labels.items())))
+
+
+def test_a_real_parser_reads_what_the_agent_tells() -> None:
+    state = FakeAgent().state
+    assert value(state, "edgetally_camera_count", camera="north") == 3.0
+    assert value(state, "edgetally_line_crossings_total", camera="north", line="gate", direction="in") == 5.0
+    assert value(state, "edgetally_camera_latency_seconds", camera="north", quantile="0.99") == pytest.approx(0.031)
+    assert value(state, "edgetally_camera_frames_dropped_total", camera="north", cause="late") == 12.0
+    assert value(state, "edgetally_resident_memory_bytes") == pytest.approx(210.5e6)
+    assert value(state, "edgetally_camera_quality", camera="north", quality="ok") == 1.0
+
+
+def test_no_data_is_absent_not_zero() -> None:
+    agent = FakeAgent()
+    agent.show("north", None, "stale")
+    health = agent.state.health.model_copy(update={"outbox_waiting": None, "rss_mb": None, "outbox_dropped": None})
+    names = {(name, labels[:1]) for name, labels, _ in samples(agent.state.model_copy(update={"health": health}), 0)}
+    for name in ("edgetally_camera_count", "edgetally_zone_count"):
+        assert (name, ("north",)) not in names
+        assert (name, ("south",)) in names
+    assert not {"edgetally_outbox_reports", "edgetally_outbox_dropped_total"} & {name for name, _ in names}
+    assert value(agent.state, "edgetally_camera_up", camera="north") == 0.0
+
+
+def test_names_that_would_break_the_format_are_escaped() -> None:
+    agent = FakeAgent()
+    health = agent.state.health.model_copy(update={"artifact": 'a"b\\c\nd'})
+    found = scraped(agent.state.model_copy(update={"health": health}))
+    assert any(dict(labels).get("artifact") == 'a"b\\c\nd' for _, labels in found)
+
+
+def test_every_metric_that_is_told_is_declared_with_its_labels() -> None:
+    for name, labels, _ in samples(FakeAgent().state, 0):
+        assert len(labels) == len(LABELS[name]), name
+
+
+def test_the_page_about_metrics_lists_them_all_and_no_other() -> None:
+    text = (ROOT / "docs/metrics.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*) \|$", text, re.MULTILINE)
+    documented = [(name, kind, tuple(re.findall(r"`(\w+)`", labels)), text) for name, kind, labels, text in rows]
+    assert documented == [(spec.name, spec.kind, spec.labels, spec.text) for spec in METRICS]
+
+
+def dashboard() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ROOT / "docs/grafana/edgetally.json").read_text())
+    return document
+
+
+def expressions() -> list[str]:
+    found = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+    return found + [one["query"]["query"] for one in dashboard()["templating"]["list"] if one["type"] == "query"]
+
+
+def test_the_dashboard_asks_only_for_metrics_and_labels_that_exist() -> None:
+    for expression in expressions():
+        names = re.findall(r"edgetally_\w+", expression)
+        assert names, expression
+        for name in names:
+            assert name in LABELS, expression
+        for name, selectors in re.findall(r"(edgetally_\w+)\{(.*?)\}", expression):
+            assert set(re.findall(r"(\w+)[=!]", selectors)) <= LABELS[name] | {"instance"}, expression
+    for panel in dashboard()["panels"]:
+        for target in panel["targets"]:
+            (name,) = re.findall(r"edgetally_\w+", target["expr"])
+            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= LABELS[name] | {"instance"}
+
+
+def test_the_dashboards_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
