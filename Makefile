@@ -9,11 +9,11 @@ SOURCE ?= synthetic
 export SOURCE # by the environment: a password in a URL should stand in no process list
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-full bench check format schema lock clean
+.PHONY: help demo test test-full bench bench-counting check format schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 17
 
 demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://…|/dev/video0|folder|synthetic]
 	@$(BIN)/python -m tools.demo $(ARGS)
@@ -26,6 +26,9 @@ test-full: $(VENV)/.dev system-packages toolchains ## also the soaks and long cr
 
 bench: $(VENV)/.dev ## measure this machine beside the bare runtimes
 	@$(BIN)/python -m tools.bench $(ARGS)
+
+bench-counting: $(VENV)/.dev ## how far counts are from the truth: speed, flicker, occlusion, dropped frames, low rates
+	@$(BIN)/python -m tools.counting_bench $(ARGS)
 
 check: $(VENV)/.dev ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,4 +1,4 @@
-"""Writes docs/schema/*.json from the contracts: ``make schema``."""
+"""Writes docs/schema/*.json, and the table of keys in docs/configuration.md, from the contracts: ``make schema``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from contracts import messages
+from contracts import desired, messages
 from contracts.config import AgentConfig
+from contracts.engine_recipe import EngineRecipe
 from contracts.manifest import Manifest
 from contracts.model_spec import ModelSpec
+from tools.key_table import write_key_table
 
 SCHEMA_DIR = Path(__file__).parent.parent / "docs/schema"
 
@@ -18,12 +20,19 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "model": ModelSpec,
     "agent": AgentConfig,
     "manifest": Manifest,
+    "engine-recipe": EngineRecipe,
     "status": messages.Status,
     "hello": messages.Hello,
     "facts": messages.FactsMessage,
     "camera-state": messages.CameraState,
     "count-report": messages.CountReport,
+    "crossing-event": messages.CrossingEvent,
+    "quality-event": messages.QualityEvent,
     "health": messages.Health,
+    "desired": desired.Desired,
+    "desired-envelope": desired.SignedEnvelope,
+    "operator-keys": desired.OperatorKeys,
+    "reported": desired.Reported,
 }
 
 
@@ -41,6 +50,7 @@ def main() -> None:
     for name, text in schemas().items():
         (SCHEMA_DIR / name).write_text(text)
         print(f"wrote docs/schema/{name}")
+    write_key_table()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ lock dev --extra dev
 constraints=(-c requirements/dev.txt)
 lock demo --extra demo --extra openvino --extra onnxruntime "${constraints[@]}"
 lock convert --extra convert --extra openvino --extra onnxruntime --extra tflite "${constraints[@]}"
-lock agent --extra openvino --extra onnxruntime "${constraints[@]}"
-lock agent-test --extra test "${constraints[@]}"
+lock agent --extra openvino --extra onnxruntime --extra page "${constraints[@]}"
+lock agent-test --extra test --extra page "${constraints[@]}"
 
 # Environments of one Python each, whose pins conflict with all of the above.
 lock_alone() {
@@ -27,3 +27,5 @@ lock_alone 3.11 pyproject.toml requirements/tflite-runtime.txt --extra tflite-ru
 toolchains=converters/toolchains/locks
 lock_alone 3.12 "$toolchains/onnx2tf.in" "$toolchains/onnx2tf.txt"
 lock_alone 3.11 "$toolchains/ai-edge-quantizer.in" "$toolchains/ai-edge-quantizer.txt"
+# Its int8 placement needs no PyTorch, which would bring gigabytes of CUDA.
+lock_alone 3.11 "$toolchains/modelopt.in" "$toolchains/modelopt.txt" --override <(echo "torch ; python_version < '3'")

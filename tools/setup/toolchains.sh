@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the environments of the converter's isolated toolchains, for the tests that run them; nothing where they are there.
+# Makes the environments of the isolated toolchains that the tests run (not modelopt: on demand only); nothing where they are there.
 # Where one cannot be made it says why, and fails only in CI: the tests that need it are skipped then.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
