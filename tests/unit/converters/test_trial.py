@@ -132,3 +132,23 @@ def test_the_real_artifact_of_a_family_is_tried_on_lanes_for_all_cores(
         trial = try_lanes(opened, prepared.material, "f32", EXACT)
     assert trial.parity.passed
     assert trial.accuracy.verdict == "passed"
+
+
+class CountingLane(ChangedLane):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def infer(self, tensors: Tensors) -> Tensors:
+        self.asked += 1
+        return super().infer(tensors)
+
+
+def test_no_picture_is_run_twice(lanes: list[Lane], material: Material) -> None:
+    lane = CountingLane(lanes[0])
+    trial = try_lanes(
+        [lane], replace(material, frames=material.frames[::4], reference=material.reference[::4]), "f32", EXACT
+    )
+    assert (trial.parity.frames, trial.accuracy.n) == (PICTURES // 4, PICTURES)
+    assert trial.accuracy.loss < 1e-5, "each count belongs to its picture"
+    assert lane.asked == PICTURES
