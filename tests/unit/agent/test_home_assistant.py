@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +19,8 @@ from contracts.errors import DocumentError, StorageError
 from contracts.messages import CameraHealth, CameraState, Health, StageLatency
 from contracts.model_spec import ModelSpec
 from contracts.topics import Topic
+
+jinja2 = pytest.importorskip("jinja2", reason="Home Assistant's templates are tried where the whole is tested")
 
 SECRET = "correct-horse"
 SPEC = ModelSpec.model_validate(
