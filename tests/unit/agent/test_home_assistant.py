@@ -120,11 +120,12 @@ def shown(config: AgentConfig, message: MachineModel, key: str) -> str:
     """What Home Assistant makes of a message."""
     template = str(components(config)[key]["value_template"])
     value = json.loads(message.model_dump_json(by_alias=True))
-    return (
+    rendered = (
         jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
         .from_string(template)
         .render(value_json=value)
     )
+    return str(rendered)
 
 
 def a_state(**more: Any) -> CameraState:
