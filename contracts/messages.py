@@ -83,14 +83,13 @@ class CountReport(MachineModel):
     lines: dict[str, Crossings] = Field(default_factory=dict)
 
 
-class CrossingEvent(MachineModel):
-    """One thing crossed a line; published where the camera's ``events`` are switched on, also counted in a CountReport.
+class Event(MachineModel):
+    """What every event carries.
 
-    ``(store_id, seq)`` identifies it, in one row of numbers with the box's CountReports. ``at`` is when the frame was
-    taken in which it became certain. ``track`` numbers what was followed, within a camera and ``boot_id``.
+    ``(store_id, seq)`` identifies it, in one row of numbers with the box's CountReports. ``at`` is UTC in ISO 8601;
+    ``late`` means what it does in a CountReport.
     """
 
-    kind: Literal["crossing"] = "crossing"
     store_id: str
     seq: int
     boot_id: str
@@ -99,6 +98,16 @@ class CrossingEvent(MachineModel):
     at: str
     clock_synced: bool | None
     late: bool = False
+
+
+class CrossingEvent(Event):
+    """One thing crossed a line; published where the camera's ``events`` are switched on, also counted in a CountReport.
+
+    ``at`` is when the frame was taken in which it became certain. ``track`` numbers what was followed, within a
+    camera and ``boot_id``.
+    """
+
+    kind: Literal["crossing"] = "crossing"
     line: Id
     counter_id: str
     direction: Literal["in", "out"]
@@ -106,18 +115,10 @@ class CrossingEvent(MachineModel):
     track: int
 
 
-class QualityEvent(MachineModel):
+class QualityEvent(Event):
     """From ``at`` on a camera's counts were of another quality than before; numbered and switched on like crossings."""
 
     kind: Literal["quality"] = "quality"
-    store_id: str
-    seq: int
-    boot_id: str
-    device: Id
-    camera: Id
-    at: str
-    clock_synced: bool | None
-    late: bool = False
     before: Quality
     quality: Quality
 
