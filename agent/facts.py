@@ -16,6 +16,7 @@ from pathlib import Path
 from agent.gpu_facts import gpu_facts
 from agent.intel_facts import intel_facts
 from agent.soc_facts import soc_facts
+from agent.tree import read_text
 from contracts.facts import FactValue
 from runtime.instruction_sets import instruction_sets
 
@@ -42,19 +43,19 @@ def device_facts(
         package: the version of an installed Python package, or None; this environment's where it is not given.
         ask_driver: what a discrete GPU's driver says of it; see `agent.gpu_facts.gpu_facts`.
     """
-    cpuinfo, meminfo = _read(root / "proc/cpuinfo"), _read(root / "proc/meminfo")
+    cpuinfo, meminfo = read_text(root / "proc/cpuinfo"), read_text(root / "proc/meminfo")
     version = package or _version
     facts: dict[str, FactValue | None] = {
         "arch": _arch(root),
         "os": platform.system().lower(),
-        "os.name": _field(_read(root / "etc/os-release"), r'^PRETTY_NAME="?([^"\n]+)'),
+        "os.name": _field(read_text(root / "etc/os-release"), r'^PRETTY_NAME="?([^"\n]+)'),
         "python": platform.python_version(),
         "cpu.model": _field(cpuinfo, r"^model name\s*:\s*(.+)$"),
         "cpu.count": _cpu_count(root, cpuinfo),
         "cpu.isa": instruction_sets(cpuinfo) or None,
         "memory_mb": _mb(meminfo, "MemTotal"),
         "swap_mb": _mb(meminfo, "SwapTotal"),
-        "board": _read(root / "proc/device-tree/model").strip("\0\n ") or None,
+        "board": read_text(root / "proc/device-tree/model").strip("\0\n ") or None,
     }
     facts |= {f"runtime.{backend}": version(name) for backend, name in RUNTIMES.items()}
     facts["runtime.litert"] = version(_TFLITE[0])
@@ -67,7 +68,7 @@ def device_facts(
 
 def _arch(root: Path) -> str | None:
     """What the kernel says of itself, in a file from Linux 6.1 on; of another root nothing else may be told."""
-    told = _read(root / "proc/sys/kernel/arch").strip()
+    told = read_text(root / "proc/sys/kernel/arch").strip()
     return platform.machine() if root == _ROOT else told or None
 
 
@@ -92,10 +93,3 @@ def _version(package: str) -> str | None:
 def _field(text: str, pattern: str) -> str | None:
     match = re.search(pattern, text, re.MULTILINE)
     return match[1].strip() if match else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

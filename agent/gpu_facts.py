@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+from agent.tree import read_text
 from contracts.facts import FactValue
 
 _TEGRA_SM = {"tegra210": 53, "tegra186": 62, "tegra194": 72, "tegra234": 87, "tegra264": 110}
@@ -48,7 +49,6 @@ _JETPACK = {
 _JETPACK_MAJOR = {"32": "4", "35": "5", "36": "6", "38": "7", "39": "7"}
 
 _SMI_SECONDS = 5.0
-_LARGEST = 32 << 20  # bytes of a file that are read
 _SMI = ("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
 
 
@@ -97,7 +97,7 @@ def _tensorrt(root: Path, package: str | None) -> str | None:
 def _header(root: Path) -> str | None:
     """Of the C++ header: ``NV_TENSORRT_MAJOR 8``, from 10 on ``TRT_MAJOR_ENTERPRISE 10``."""
     for path in sorted((root / "usr/include").glob("*/NvInferVersion.h")):
-        text = _read(path)
+        text = read_text(path)
         numbers = [
             _field(text, rf"^#define (?:NV_TENSORRT_{part}|TRT_{part}_ENTERPRISE) (\d+)")
             for part in ("MAJOR", "MINOR", "PATCH", "BUILD")
@@ -116,7 +116,7 @@ def _library(root: Path) -> str | None:
 
 def _dpkg(root: Path, name: str) -> str | None:
     """The version of an installed Debian package, without its revision: ``8.5.2-1+cuda11.4`` gives ``8.5.2``."""
-    text = _read(root / "var/lib/dpkg/status")
+    text = read_text(root / "var/lib/dpkg/status")
     for block in re.finditer(rf"^Package: {name}\n(?:[^\n]+\n)*", text, re.MULTILINE):
         if re.search(r"^Status: .* installed$", block[0], re.MULTILINE):
             return _field(block[0], r"^Version: (?:\d+:)?(\d+(?:\.\d+)*)")
@@ -126,7 +126,7 @@ def _dpkg(root: Path, name: str) -> str | None:
 def _tegra_sm(root: Path) -> int | None:
     """By the chip in the device tree's ``compatible``, names that end with a zero byte each, the chip's last."""
     for path in ("proc/device-tree/compatible", "sys/firmware/devicetree/base/compatible"):
-        chip = _field(_read(root / path), r"nvidia,(tegra\d+)")
+        chip = _field(read_text(root / path), r"nvidia,(tegra\d+)")
         if chip in _TEGRA_SM:
             return _TEGRA_SM[chip]
     return None
@@ -156,7 +156,7 @@ def _ask_driver() -> str:
 
 def _l4t(root: Path) -> str | None:
     """``# R36 (release), REVISION: 4.3, ...`` gives ``36.4.3``; else from Jetson Linux's core package."""
-    match = re.search(r"R(\d+)\s*\(release\),\s*REVISION:\s*(\d+(?:\.\d+)*)", _read(root / "etc/nv_tegra_release"))
+    match = re.search(r"R(\d+)\s*\(release\),\s*REVISION:\s*(\d+(?:\.\d+)*)", read_text(root / "etc/nv_tegra_release"))
     return f"{match[1]}.{match[2]}" if match else _dpkg(root, "nvidia-l4t-core")
 
 
@@ -170,7 +170,7 @@ def _jetpack(root: Path, l4t: str | None) -> str | None:
 
 def _cuda(root: Path) -> str | None:
     try:
-        version = json.loads(_read(root / "usr/local/cuda/version.json"))["cuda"]["version"]
+        version = json.loads(read_text(root / "usr/local/cuda/version.json"))["cuda"]["version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return _first(root, r"CUDA Version (\d+(?:\.\d+)*)", "usr/local/cuda/version.txt")
     return version if isinstance(version, str) and re.fullmatch(r"\d+(\.\d+)*", version) else None
@@ -192,17 +192,9 @@ def _package(name: str) -> str | None:
 
 
 def _first(root: Path, pattern: str, path: str) -> str | None:
-    return _field(_read(root / path), pattern)
+    return _field(read_text(root / path), pattern)
 
 
 def _field(text: str, pattern: str) -> str | None:
     match = re.search(pattern, text, re.MULTILINE)
     return match[1] if match else None
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_LARGEST).decode(errors="replace")
-    except OSError:
-        return ""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from agent.tree import read_text
 from contracts.facts import FactValue
 from runtime.hexagon import ARCHITECTURES
 
@@ -90,7 +91,6 @@ _CHIPS: Mapping[str, str] = MappingProxyType(
 (bcm/bcm2835.yaml, fsl.yaml, rockchip.yaml, ti/k3.yaml); TI's names of its chips from its datasheets."""
 
 _TREES = ("proc/device-tree/compatible", "sys/firmware/devicetree/base/compatible")
-_MOST = 4096  # bytes of a file that are read
 
 
 def soc_facts(root: Path) -> dict[str, FactValue]:
@@ -114,9 +114,9 @@ def _qualcomm(root: Path, compatible: list[str]) -> str | None:
     """The chip by its number, which tells variants apart; else by the device tree, most special name first."""
     soc0 = root / "sys/devices/soc0"
     names = [name.removeprefix("qcom,").upper() for name in compatible if name.startswith("qcom,")]
-    if not names and _read(soc0 / "family").strip() != "Snapdragon":  # drivers/soc/qcom/socinfo.c
+    if not names and read_text(soc0 / "family").strip() != "Snapdragon":  # drivers/soc/qcom/socinfo.c
         return None
-    number = _read(soc0 / "soc_id").strip()
+    number = read_text(soc0 / "soc_id").strip()
     if re.fullmatch(r"[0-9]{1,9}", number) and int(number) in _QUALCOMM_IDS:
         return _QUALCOMM_IDS[int(number)]
     return next((name for name in names if name in _QNN_MODELS), None)
@@ -124,13 +124,5 @@ def _qualcomm(root: Path, compatible: list[str]) -> str | None:
 
 def _compatible(root: Path) -> list[str]:
     """The board's and the chip's names, most special first; they end with a zero byte each."""
-    text = next((text for path in _TREES if (text := _read(root / path))), "")
+    text = next((text for path in _TREES if (text := read_text(root / path))), "")
     return [name.strip() for name in text.split("\0") if name.strip()]
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_MOST).decode(errors="replace")
-    except OSError:
-        return ""
