@@ -53,6 +53,7 @@ class CameraUnit:
         opener: opens the source.
 
     Attributes:
+        model: which of the box's models counts it.
         counted: frames counted since the start.
         first_counted_at: monotonic seconds, None before the first.
         last_counted_at: the same of the last.
@@ -70,7 +71,9 @@ class CameraUnit:
         opener: SourceOpener = open_source,
     ) -> None:
         self.id = camera.id
+        self.model = camera.model
         self._camera = camera
+        self._spec = spec
         self._view = ViewWatch(camera.frozen_after)
         self.counted = 0
         self.first_counted_at: float | None = None
@@ -81,8 +84,6 @@ class CameraUnit:
         self._lock = threading.Lock()
         self._counter = open_counter(camera, spec)
         self._window = WindowAccumulator(camera, time.monotonic())
-        self._lines = [line.name for line in camera.line]
-        self._zones = [zone.name for zone in camera.zone]
         self._quality: Quality = "no_camera"
         self._last: _Counted | None = None
         self._counted_at: deque[float] = deque(maxlen=1024)
@@ -100,6 +101,39 @@ class CameraUnit:
         """Open the camera."""
         self._capture.start()
 
+    @property
+    def camera(self) -> CameraConfig:
+        """What is counted now."""
+        return self._camera
+
+    def change(self, camera: CameraConfig, window: ClockWindow) -> WindowCounts:
+        """Go on with other lines, zones and limits while the camera stays open; what is followed stays followed.
+
+        The stream has to be given to the lanes anew, as its results may be decoded with another threshold.
+
+        Args:
+            camera: the same one; it differs in `agent.remote.plan.IN_PLACE` only.
+            window: the open one, cut at this moment.
+
+        Returns:
+            What it adds up to so far.
+
+        Raises:
+            DocumentError: the camera asks for what the model cannot give; then nothing has changed.
+        """
+        counter = open_counter(camera, self._spec)
+        dropped = self._all_dropped(self._capture.status())
+        with self._lock:
+            counts = self._window.close(window, dropped)
+            counter.take_over(self._counter)
+            if self._form is not None:
+                counter.retune(self._form.spec)
+            self._counter, self._camera = counter, camera
+            self._gap = longest_gap(camera)
+            self._view.frozen_after = camera.frozen_after
+            self._window.redefine(camera)
+            return counts
+
     def close(self, timeout: float = 15.0) -> None:
         """Let go of the camera; twice is harmless.
 
@@ -112,6 +146,11 @@ class CameraUnit:
     def ended(self) -> bool:
         """Whether the source has ended and all its frames are counted."""
         return self._capture.status().state == "ended" and self._slot.empty and self.stream.idle
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has let go of the camera."""
+        return self._capture.close(0.0)
 
     @property
     def problem(self) -> str | None:
@@ -149,7 +188,7 @@ class CameraUnit:
             wall: seconds since 1970.
         """
         with self._lock:
-            quality, last = self._quality, self._last
+            quality, last, camera = self._quality, self._last, self._camera
         fresh = last.counts if last is not None and quality == "ok" else None
         return CameraState(
             device=self._device,
@@ -159,8 +198,10 @@ class CameraUnit:
             quality=quality,
             frame=last.frame.sequence if last is not None else None,
             count=None if fresh is None else round(fresh.count, 3),
-            zones={name: None if fresh is None else round(fresh.zones[name], 3) for name in self._zones},
-            lines={name: _in_out(totals[self.id, name]) for name in self._lines},
+            zones={zone.name: _rounded(fresh, zone.name) for zone in camera.zone},
+            lines={
+                line.name: _in_out(totals[self.id, line.name]) for line in camera.line if (self.id, line.name) in totals
+            },
         )
 
     def look_at(self) -> Look | None:
@@ -243,6 +284,12 @@ class CameraUnit:
     def _notify(self) -> None:
         with self._ready:
             self._ready.notify()
+
+
+def _rounded(fresh: FrameCounts | None, zone: str) -> float | None:
+    """How many a zone holds; None where no fresh frame says so, also of a zone that is new."""
+    level = None if fresh is None else fresh.zones.get(zone)
+    return None if level is None else round(level, 3)
 
 
 def _in_out(total: LineTotals) -> dict[str, int]:

@@ -16,7 +16,7 @@ from agent.model import load_model
 from agent.mqtt.check import check_broker
 from agent.settings import engines_dir
 from agent.store import Store
-from contracts.config import AgentConfig, CameraConfig
+from contracts.config import MAIN, AgentConfig, CameraConfig, ModelConfig
 from contracts.documents import without_credentials
 from contracts.errors import CameraError, EdgetallyError
 from runtime.bundle import Bundle, open_bundle
@@ -53,14 +53,21 @@ def check_config(config: AgentConfig, *, broker: bool = True) -> list[Finding]:
 
 def _findings(config: AgentConfig, *, broker: bool) -> Iterator[Finding]:
     yield _try("state_dir", lambda: _check_store(config))
-    bundle: list[Bundle] = []
-    yield _try("bundle", lambda: _check_bundle(config, bundle))
-    if bundle:
-        yield _try("artifact", lambda: _check_artifact(config, bundle[0]))
-        for camera in config.camera:
-            yield _try(f"camera {camera.id}", lambda one=camera: _check_camera(one, bundle[0]))  # type: ignore[misc]
+    for name, model in config.slots.items():
+        yield from _model_findings(config, name, model)
     if broker:
         yield _try(f"broker {config.broker.address}", lambda: _check_broker(config))
+
+
+def _model_findings(config: AgentConfig, name: str, model: ModelConfig) -> Iterator[Finding]:
+    """A model, and the cameras that it counts."""
+    of_model = "" if name == MAIN else f" {name}"
+    found: list[Bundle] = []
+    yield _try(f"bundle{of_model}", lambda: _check_bundle(model, found))
+    for bundle in found:
+        yield _try(f"artifact{of_model}", lambda bundle=bundle: _check_artifact(config, model, bundle))  # type: ignore[misc]
+        for camera in (one for one in config.camera if one.model == name):
+            yield _try(f"camera {camera.id}", lambda one=camera, bundle=bundle: _check_camera(one, bundle))  # type: ignore[misc]
 
 
 def _try(what: str, work: Callable[[], str]) -> Finding:
@@ -75,17 +82,17 @@ def _check_store(config: AgentConfig) -> str:
     return f"{config.state_dir} can be written"
 
 
-def _check_bundle(config: AgentConfig, found: list[Bundle]) -> str:
-    bundle = open_bundle(Path(config.bundle))
+def _check_bundle(model: ModelConfig, found: list[Bundle]) -> str:
+    bundle = open_bundle(Path(model.bundle))
     bundle.check()
     found.append(bundle)
-    model = bundle.manifest.model
-    return f"{model.name} {model.version}, every byte as built"
+    spec = bundle.manifest.model
+    return f"{spec.name} {spec.version}, every byte as built"
 
 
-def _check_artifact(config: AgentConfig, bundle: Bundle) -> str:
+def _check_artifact(config: AgentConfig, of: ModelConfig, bundle: Bundle) -> str:
     facts = device_facts()
-    selection = load_model(bundle, facts, config.runtime, EngineSupply(engines_dir(config), facts))
+    selection = load_model(bundle, facts, of.runtime or config.runtime, EngineSupply(engines_dir(config), facts))
     waiting = [one.needed.artifact.id for one in selection.awaited]
     later = f"; the agent first builds the engine of {', '.join(waiting)}" if waiting else ""
     model = selection.model

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from agent.counting.window import WindowCounts
 from agent.ledger import Ledger
 from agent.timings import Timings
+from contracts.config import CameraConfig
 
 
 class Committer:
@@ -25,26 +26,30 @@ class Committer:
         self._ledger = ledger
         self._committed = committed
         self._timings = timings
-        self._windows: queue.Queue[Sequence[WindowCounts] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[Sequence[WindowCounts], Sequence[CameraConfig] | None] | None] = queue.Queue()
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
-    def submit(self, windows: Sequence[WindowCounts]) -> None:
+    def submit(self, windows: Sequence[WindowCounts], cameras: Sequence[CameraConfig] | None = None) -> None:
         """Commit these as soon as those before are; does not wait.
+
+        Args:
+            windows: as of `Ledger.commit`, like the next.
+            cameras: see there.
 
         Raises:
             Exception: what ended the thread, where something did: nothing is committed any more.
         """
         if self._fault is not None:
             raise self._fault
-        self._windows.put(windows)
+        self._work.put((windows, cameras))
 
     @property
     def windows_held(self) -> int:
         """Windows of cameras that are not on the disk yet: those of a slow disk, and those that it refused."""
-        with self._windows.mutex:
-            waiting = sum(len(windows or ()) for windows in self._windows.queue)
+        with self._work.mutex:
+            waiting = sum(len(work[0]) for work in self._work.queue if work is not None)
         return waiting + self._ledger.windows_held
 
     def close(self, timeout: float = 30.0) -> None:
@@ -53,14 +58,14 @@ class Committer:
         Args:
             timeout: seconds to wait for the disk.
         """
-        self._windows.put(None)
+        self._work.put(None)
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (windows := self._windows.get()) is not None:
+        while (work := self._work.get()) is not None:
             begun = time.perf_counter()
             try:
-                taken = self._ledger.commit(windows)
+                taken = self._ledger.commit(*work)
             except BaseException as error:  # noqa: BLE001 - told to the thread that submits, which ends the agent
                 self._fault = error
                 return

@@ -5,140 +5,215 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from agent.camera_set import CameraSet
 from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
 from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
-from agent.engines.supply import EngineSupply
+from agent.drawn import DrawnChanges
 from agent.facts import device_facts
 from agent.home_assistant import HomeAssistant
 from agent.host import clock_synced, resident_mb
-from agent.lanes import LanePool
 from agent.ledger import Ledger, Origin
-from agent.model import load_model
+from agent.mqtt.bell import Bell
 from agent.mqtt.link import MqttLink
+from agent.mqtt.ports import Received
 from agent.observed import Observed
 from agent.page.server import PageServer
-from agent.serving import Serving
-from agent.settings import engines_dir
+from agent.remote.checks import RunCheck
+from agent.remote.control import RemoteConfig, RemoteSettings
+from agent.remote.plan import Plan
+from agent.remote.ports import Running
+from agent.remote.signing import KEYS_NAME
+from agent.remote.store import RemoteStore
+from agent.slots import Slots
 from agent.store import Store
 from agent.timings import Timings
 from contracts.config import AgentConfig, PageConfig
+from contracts.desired import Reported, RunningModel, WrongField
 from contracts.errors import DeviceError, StorageError
 from contracts.facts import FactValue
 from contracts.messages import FactsMessage, Health, Hello
 from contracts.topics import Channel, Topic
 from contracts.version import VERSION
-from runtime.bundle import open_bundle
 
 _log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0  # seconds that all cameras, and then the lanes, get to end; systemd's own patience is 90
 
 
-def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
+def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_end: bool = False) -> None:
     """Run until SIGTERM or SIGINT, or until every source has ended.
 
     Args:
-        config: all settings.
+        config: all settings of this box itself; what came from afar is laid over them.
+        keys: the operators' keys, as of `Daemon`.
         until_end: stop when every source has ended.
 
     Raises:
         EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
     """
-    stop = threading.Event()
+    daemon = Daemon(config, keys=keys)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    daemon = Daemon(config)
+        signal.signal(number, lambda *_: daemon.stop())
     try:
         daemon.start()
-        daemon.run(stop, until_end=until_end)
+        daemon.run(until_end=until_end)
         broken = [unit.problem for unit in daemon.units if unit.problem]
     finally:
         daemon.close()
-    if until_end and broken and not stop.is_set():
+    if until_end and broken and not daemon.stopped:
         raise DeviceError("; ".join(broken))
 
 
 class Daemon:
-    """A running agent.
+    """A running agent; `stop` may be called by any thread and by a signal's handler, everything else by one thread.
 
     Args:
-        config: all settings.
+        config: all settings of this box itself.
+        keys: the file with the operators' keys; where there is none, documents from afar need no signature.
         opener: opens the cameras' sources.
 
     Attributes:
-        units: the cameras.
         timings: how long it takes to commit a window and hand it to the link.
 
     Raises:
-        BundleError: the bundle cannot be opened.
-        DocumentError: a camera asks for what the model cannot give.
-        StorageError: the state directory cannot be written.
+        BundleError: a bundle cannot be opened.
     """
 
-    def __init__(self, config: AgentConfig, opener: SourceOpener = open_source) -> None:
-        self._config = config
+    def __init__(self, config: AgentConfig, *, keys: Path | None = None, opener: SourceOpener = open_source) -> None:
+        self._local = self._config = config
+        self._keys = keys
         self._started = time.monotonic()
         self._boot_id = uuid.uuid4().hex
+        self._bell = Bell()
+        self.stopped = False
         self._facts = device_facts()
-        self._bundle = open_bundle(Path(config.bundle))
-        self._ready = threading.Condition()
-        spec = self._bundle.manifest.model
-        self.units = [CameraUnit(camera, spec, self._ready, config.device, opener) for camera in config.camera]
-        self._serving = self._make_serving()
+        self._slots = Slots(config, self._facts, self._publish_facts)
+        self._cameras = CameraSet(self._slots, config.device, opener)
         self.timings = Timings()
-        self._closing: list[Callable[[], object]] = []  # called in reverse, as far as the start came
+        self._closing: list[Callable[[], object]] = [self._bell.close]  # called in reverse, as far as the start came
+
+    @property
+    def units(self) -> Sequence[CameraUnit]:
+        """The cameras."""
+        return self._cameras.units
 
     def start(self) -> None:
-        """Open everything: cameras at once, in their own threads, while the model loads.
+        """Open everything: cameras at once, in their own threads, while the models load.
 
         Where the best artifact needs an engine that is to be built, another one serves until then, or none.
 
         Raises:
+            DocumentError: a camera asks for what its model cannot give.
             NoArtifactFitsError: no artifact fits and works here.
             StorageError: the state directory cannot be written, or another agent has it.
         """
-        config = self._config
-        daily_mb = config.outbox.daily_write_mb
-        self._store = Store.open(
-            Path(config.state_dir),
-            max_reports=config.outbox.max_reports,
-            daily_bytes=None if daily_mb is None else daily_mb * 1e6,
-        )
+        self._store = self._open_store()
         self._closing.append(self._store.close)
-        for unit in self.units:
-            unit.start()
-            self._closing.append(unit.close)
+        self._remote = self._open_remote()
+        config = self._config = self._remote.config
+        if config.log_level != self._local.log_level:
+            _set_log_level(config)
+        self._closing.append(partial(self._cameras.close, _PATIENCE))
+        self._cameras.open(config.camera)
         self._ledger = Ledger(self._store, Origin(config.device, self._boot_id), config.camera, clock_synced)
-        self._link = MqttLink(config.broker, config.device, self._boot_id, self._store, hello=self._hello)
-        self._closing.append(partial(self._serving.stop, _PATIENCE))
-        self._serving.start()
+        self._link = MqttLink(
+            config.broker, config.device, self._boot_id, self._store, hello=self._hello, receiver=self._receive
+        )
+        self._closing.append(partial(self._slots.stop, _PATIENCE))
+        self._slots.start()
         self._committer = Committer(self._ledger, self._link.wake, self.timings)
         self._closing.append(self._committer.close)
         self._publish_facts()
         self._home_assistant = HomeAssistant(self._link, self._store)
-        self._home_assistant.update(config, self._bundle.manifest.model)
+        self._home_assistant.update(config, self._slots.specs)
         self._link.start()
         self._closing.append(self._link.stop)
+        self._drawn = DrawnChanges(self._remote, self._local, self._bell.ring)
+        self._clock = WindowClock(config.window_seconds, time.time(), time.monotonic())
+        self._remote.start(self, self._report)
         if config.page is not None:
             self._show(config.page)
+
+    def run(self, *, until_end: bool) -> None:
+        """Close windows and publish until told to stop."""
+        try:
+            self._turn_over(until_end=until_end)
+        finally:
+            self._finish()
+
+    def stop(self) -> None:
+        """Have `run` come to its end."""
+        self.stopped = True
+        self._bell.ring()
+
+    def close(self) -> None:
+        """End everything in the reverse order of starting; safe at any point of it."""
+        with contextlib.ExitStack() as stack:  # one that fails does not keep the others from closing
+            for close in self._closing:
+                stack.callback(close)
+            self._closing.clear()
+
+    def apply(self, plan: Plan) -> Sequence[WrongField]:
+        """Have another configuration run; see `agent.remote.ports.Applier`."""
+        window = self._clock.window
+        counts, wrong = self._cameras.follow(plan, window)
+        self._config = plan.new
+        if "window_seconds" in plan.device:
+            now = time.monotonic()
+            touched = [camera.id for camera in (*plan.start, *plan.restart, *plan.change)]
+            counts += self._cameras.close_window(window.cut(now), but=touched)
+            self._clock = WindowClock(plan.new.window_seconds, time.time(), now)
+        self._committer.submit(counts, plan.new.camera)
+        if "log_level" in plan.device:
+            _set_log_level(plan.new)
+        if "labels" in plan.device:
+            self._publish_facts()
+        for camera in plan.stop:
+            self._link.state(Topic(self._config.device, Channel.CAMERA_STATE, camera), None)
+        self._home_assistant.update(plan.new, self._slots.specs)
+        if plan.connectivity:
+            self._link.reconfigure(plan.new.broker)
+        return wrong
+
+    def running(self) -> Running:
+        """How what was applied last does; see `agent.remote.ports.Applier`."""
+        models = {name: RunningModel(artifact_digest=digest) for name, digest in self._slots.digests.items()}
+        return Running(self._link.connected, self._cameras.problems(), models=models)
+
+    def _open_store(self) -> Store:
+        config = self._local
+        daily_mb = config.outbox.daily_write_mb
+        return Store.open(
+            Path(config.state_dir),
+            max_reports=config.outbox.max_reports,
+            daily_bytes=None if daily_mb is None else daily_mb * 1e6,
+        )
+
+    def _open_remote(self) -> RemoteConfig:
+        settings = RemoteSettings(
+            boot_id=self._boot_id,
+            keys=self._keys or Path(self._local.state_dir) / KEYS_NAME,
+            check=RunCheck(self._slots.specs),
+            wake=self._bell.ring,
+        )
+        return RemoteConfig(self._local, RemoteStore.under(Path(self._local.state_dir)), settings)
 
     def _show(self, config: PageConfig) -> None:
         """Open the page; what stands against it is said, and counting goes on."""
         observed = Observed(
-            config=self._config,
-            spec=self._bundle.manifest.model,
+            specs=self._slots.specs,
             boot_id=self._boot_id,
-            units=self.units,
+            cameras=self._cameras,
             ledger=self._ledger,
+            drawn=self._drawn,
             health=lambda: self._health(time.monotonic()),
             facts=self._facts_message,
             wall=time.time,
@@ -153,78 +228,55 @@ class Daemon:
         self._closing.append(page.close)
         _log.info("the page is at %s", page.url)
 
-    def _make_serving(self) -> Serving:
-        engines = EngineSupply(engines_dir(self._config), self._facts)
-        return Serving(
-            LanePool([unit.stream for unit in self.units], self._ready),
-            partial(load_model, self._bundle, self._facts, self._config.runtime, engines),
-            partial(engines.build, self._bundle),
-            self._publish_facts,
-        )
-
-    def run(self, stop: threading.Event, *, until_end: bool) -> None:
-        """Close windows and publish until told to stop."""
-        clock = WindowClock(self._config.window_seconds, time.time(), time.monotonic())
-        try:
-            self._turn_over(clock, stop, until_end=until_end)
-        finally:
-            self._finish(clock)
-
-    def _turn_over(self, clock: WindowClock, stop: threading.Event, *, until_end: bool) -> None:
+    def _turn_over(self, *, until_end: bool) -> None:
         state_due = health_due = time.monotonic()
-        while not stop.is_set():
+        while not self.stopped:
             now = time.monotonic()
-            self._serving.check(patient=not until_end)
-            for unit in self.units:
-                unit.look(now, served=self._serving.form is not None)
-            self._turn(clock)
+            self._slots.check(patient=not until_end)
+            self._cameras.look(now)
+            self._turn()
+            self._remote.turn()
+            self._drawn.turn()
             if now >= state_due:
                 self._publish_states()
                 state_due = now + self._config.state_seconds
             if now >= health_due:
                 self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
                 health_due = now + self._config.health_seconds
-            if until_end and all(unit.ended for unit in self.units):
+            if until_end and self._cameras.ended:
                 break
-            stop.wait(max(0.0, min(clock.window.ends, state_due, health_due) - time.monotonic()))
+            self._bell.wait(min(self._clock.window.ends, state_due, health_due) - time.monotonic())
 
-    def close(self) -> None:
-        """End everything in the reverse order of starting; safe at any point of it."""
-        with contextlib.ExitStack() as stack:  # one that fails does not keep the others from closing
-            for close in self._closing:
-                stack.callback(close)
-            self._closing.clear()
-
-    def _turn(self, clock: WindowClock) -> None:
+    def _turn(self) -> None:
         """Close the window that is over, and those that a standstill left behind."""
+        clock = self._clock
         while clock.is_over(time.monotonic()):
             self._commit(clock.window)
             jump = clock.turn(time.time(), time.monotonic())  # both now: time between them would be taken for a jump
             if jump:
                 _log.warning("the wall clock jumped by %.1f s; windows follow it from here", jump)
 
-    def _finish(self, clock: WindowClock) -> None:
+    def _finish(self) -> None:
         """Count what is under way, close the window early, and give the broker a moment to take it."""
-        self._close_units()
-        self._serving.stop(_PATIENCE)
-        self._turn(clock)
-        window, now = clock.window, time.monotonic()
-        self._commit(window.cut(now))
+        self._cameras.close(_PATIENCE)
+        self._slots.stop(_PATIENCE)
+        self._turn()
+        now = time.monotonic()
+        self._commit(self._clock.window.cut(now))
         self._committer.close()
         self._publish_states()
         self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
         self._link.stop()
 
-    def _close_units(self) -> None:
-        """All at once: many cameras that hang must not add up."""
-        deadline = time.monotonic() + _PATIENCE
-        for unit in self.units:
-            unit.close(0.0)
-        for unit in self.units:
-            unit.close(max(0.0, deadline - time.monotonic()))
-
     def _commit(self, window: ClockWindow) -> None:
-        self._committer.submit([unit.close_window(window) for unit in self.units])
+        self._committer.submit(self._cameras.close_window(window))
+
+    def _receive(self, message: Received) -> None:
+        """What comes on ``desired``; called by the link's thread."""
+        self._remote.offer(message.payload)
+
+    def _report(self, report: Reported) -> None:
+        self._link.state(Topic(self._config.device, Channel.REPORTED), report)
 
     def _publish_states(self) -> None:
         wall = time.time()
@@ -238,7 +290,6 @@ class Daemon:
         except StorageError as error:
             _log.error("%s", error)
             outbox = None
-        form = self._serving.form
         return Health(
             device=self._config.device,
             at=utc_text(time.time()),
@@ -250,17 +301,18 @@ class Daemon:
             windows_lost=self._ledger.windows_lost,
             disk_bytes_per_day=outbox.written_per_day if outbox else None,
             cameras={unit.id: unit.health(now) for unit in self.units},
-            artifact=form.artifact.id if form is not None else None,
-            building=self._serving.progress,
+            models=self._slots.health(),
         )
 
     def _hello(self) -> Hello:
-        form = self._serving.form
+        desired = self._remote.desired
         return Hello(
             device=self._config.device,
             boot_id=self._boot_id,
             version=VERSION,
-            models={"main": form.artifact.digest} if form is not None else {},
+            epoch=desired.epoch if desired else None,
+            config_revision=desired.config_revision if desired else None,
+            models=self._slots.digests,
         )
 
     def _publish_facts(self) -> None:
@@ -271,8 +323,12 @@ class Daemon:
             device=self._config.device,
             labels=dict(self._config.labels),
             facts={name: _plain(value) for name, value in self._facts.items()},
-            artifacts=list(self._serving.considered),
+            artifacts=self._slots.considered,
         )
+
+
+def _set_log_level(config: AgentConfig) -> None:
+    logging.getLogger().setLevel(config.log_level.upper())
 
 
 def _plain(value: FactValue) -> str | int | float | bool | list[str]:

@@ -61,12 +61,12 @@ class HomeAssistant:
         self._published: tuple[ForeignTopic, bytes] | None = None
         self._birth = ""
 
-    def update(self, config: AgentConfig, spec: ModelSpec) -> None:
+    def update(self, config: AgentConfig, specs: Mapping[str, ModelSpec]) -> None:
         """Publish what fits this configuration and take back what does not; at the start and after every change.
 
         Args:
             config: all settings.
-            spec: the model that counts.
+            specs: the models that count.
         """
         topics, known = self._recall()
         wanted = config.home_assistant
@@ -79,7 +79,7 @@ class HomeAssistant:
         past = [text for text in topics if topic is None or text != topic.text][-_MOST_PAST:]
         kept = [*past, topic.text] if topic else past
         self._remember(kept, {**gone, **platforms} if topic else known, (topics, known))
-        payload = json.dumps(document(config, spec, gone), separators=(",", ":")).encode()
+        payload = json.dumps(document(config, specs, gone), separators=(",", ":")).encode()
         with self._mutex:
             self._published = (topic, payload) if topic else None
             self._birth = f"{wanted.prefix}/status" if wanted else ""
@@ -128,12 +128,12 @@ def discovery_topic(settings: HomeAssistantConfig, device: str) -> str:
     return f"{settings.prefix}/device/{device}/config"
 
 
-def document(config: AgentConfig, spec: ModelSpec, gone: Mapping[str, str]) -> dict[str, object]:
+def document(config: AgentConfig, specs: Mapping[str, ModelSpec], gone: Mapping[str, str]) -> dict[str, object]:
     """The discovery document.
 
     Args:
         config: all settings; none of its secrets enters.
-        spec: the model that counts.
+        specs: the models that count.
         gone: keys and platforms of entities that were there once: Home Assistant keeps what is only left out.
     """
     entities: dict[str, Component] = {**components(config), **{key: {"platform": gone[key]} for key in gone}}
@@ -142,7 +142,7 @@ def document(config: AgentConfig, spec: ModelSpec, gone: Mapping[str, str]) -> d
             "identifiers": [f"edgetally_{config.device}"],
             "name": config.device,
             "manufacturer": "edgetally",
-            "model": f"{spec.name} {spec.version}",
+            "model": ", ".join(f"{spec.name} {spec.version}" for spec in specs.values()),
             "sw_version": VERSION,
         },
         "origin": {"name": "edgetally", "sw_version": VERSION},

@@ -34,7 +34,7 @@ Sink = Callable[[Frame, "Result | None"], None]
 """Takes each frame in order, with its result, or None where the model failed on it."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Stream:
     """One camera's way through the lanes.
 
@@ -53,7 +53,7 @@ class Stream:
     worth: Callable[[Frame], bool] = lambda _: True
     timings: Timings = field(default_factory=Timings)
     begins: Callable[[RunningForm], None] = lambda _: None
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _lock: threading.Condition = field(default_factory=threading.Condition, init=False)
     _taken: int = field(default=0, init=False)
     _next: int = field(default=0, init=False)
     _done: dict[int, tuple[Frame, Result | None, RunningForm]] = field(default_factory=dict, init=False)
@@ -77,6 +77,7 @@ class Stream:
                 ready = self._done.pop(self._next)
                 self._next += 1
                 self._hand_on(*ready)
+            self._lock.notify_all()
 
     def _hand_on(self, frame: Frame, result: Result | None, form: RunningForm) -> None:
         started = time.perf_counter()
@@ -98,29 +99,34 @@ class Stream:
         with self._lock:
             return self._next == self._taken
 
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until that is so, at most ``timeout`` seconds; whether it is."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._next == self._taken, timeout)
+
 
 class _Crew:
     """The threads on one model's lanes.
 
     Args:
         model: what they run.
-        decoders: of its outputs, one a stream.
+        decoders: of its outputs, by stream; changed under the pool's condition.
     """
 
-    def __init__(self, model: LoadedModel, decoders: Sequence[Decoder]) -> None:
+    def __init__(self, model: LoadedModel, decoders: dict[Stream, Decoder]) -> None:
         self.model = model
         self.form = model.form
-        self.decoders = tuple(decoders)
+        self.decoders = decoders
         self.relieved = False  # written and read under the pool's condition
         self.threads: list[threading.Thread] = []
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A frame to run: of which stream, by its place, and with which ticket."""
+    """A frame to run: of which stream, how its outputs are decoded, and with which ticket."""
 
-    place: int
     stream: Stream
+    decoder: Decoder
     ticket: int
     frame: Frame
 
@@ -128,17 +134,44 @@ class _Job:
 class LanePool:
     """Runs the lanes of a model over the frames of all streams; frames wait until `switch` gave it the first one.
 
+    Streams come and go while the others are counted.
+
     Args:
-        streams: the cameras.
+        streams: the cameras from the start.
         ready: the condition that the streams' slots notify when a frame waits.
     """
 
     def __init__(self, streams: Sequence[Stream], ready: threading.Condition) -> None:
         self._streams = list(streams)
         self._ready = ready
+        self._changing = threading.Lock()  # the streams, or who decodes them
         self._turn = 0
         self._stopping = False
         self._crew: _Crew | None = None
+
+    def add(self, stream: Stream) -> None:
+        """Take frames of this stream too, from now on; one that is there already is decoded anew.
+
+        That is for a stream whose `Stream.decode_as` gives another decoder than before: frames that were taken before
+        are decoded as they were to be.
+        """
+        with self._changing:
+            crew = self._crew
+            decoder = None if crew is None else stream.decode_as(crew.form.spec)
+            with self._ready:
+                if stream not in self._streams:
+                    self._streams.append(stream)
+                if crew is not None and decoder is not None:
+                    crew.decoders[stream] = decoder
+                self._ready.notify_all()
+
+    def remove(self, stream: Stream) -> None:
+        """Take no more frames of this stream; those under way are finished and handed on (`Stream.idle`)."""
+        with self._changing, self._ready:
+            if stream in self._streams:
+                self._streams.remove(stream)
+            if self._crew is not None:
+                self._crew.decoders.pop(stream, None)
 
     def switch(self, model: LoadedModel, timeout: float | None = None) -> LoadedModel | None:
         """Have another model take over, between two frames; for one caller at a time.
@@ -158,26 +191,32 @@ class LanePool:
             ArtifactError: the model wants other frames than the one before; that goes on.
             RuntimeError: the lanes were stopped.
         """
-        before = self._crew
-        if before is not None and model.spec.input != before.form.spec.input:
-            raise ArtifactError(
-                f"{model.artifact.id} wants another input than {before.form.artifact.id}, which runs; restart the agent"
-            )
-        crew = _Crew(model, [stream.decode_as(model.spec) for stream in self._streams])
+        with self._changing:
+            before = self._crew
+            if before is not None and model.spec.input != before.form.spec.input:
+                raise ArtifactError(
+                    f"{model.artifact.id} wants another input than {before.form.artifact.id}, which runs; "
+                    "restart the agent"
+                )
+            crew = self._hire(model)
+            with self._ready:
+                if self._stopping:
+                    raise RuntimeError("the lanes were stopped")
+                self._crew = crew
+                if before is not None:
+                    before.relieved = True
+                self._ready.notify_all()  # those that wait for a frame leave; no later notice can reach them
+        for thread in crew.threads:
+            thread.start()
+        return None if before is None else _dismissed(before, timeout)
+
+    def _hire(self, model: LoadedModel) -> _Crew:
+        crew = _Crew(model, {stream: stream.decode_as(model.spec) for stream in self._streams})
         crew.threads = [
             threading.Thread(target=self._work, args=(crew, lane), name=f"lane-{number}", daemon=True)
             for number, lane in enumerate(model.lanes)
         ]
-        with self._ready:
-            if self._stopping:
-                raise RuntimeError("the lanes were stopped")
-            self._crew = crew
-            if before is not None:
-                before.relieved = True
-            self._ready.notify_all()  # those that wait for a frame leave; no later notice can reach them
-        for thread in crew.threads:
-            thread.start()
-        return None if before is None else _dismissed(before, timeout)
+        return crew
 
     def stop(self, timeout: float | None = None) -> LoadedModel | None:
         """Finish the frames that wait and those under way, and end the threads; twice is harmless.
@@ -204,20 +243,21 @@ class LanePool:
         """The next frame; None where the crew is relieved, or nothing waits and the lanes are stopped."""
         with self._ready:
             while not crew.relieved:
-                job = self._next_job()
+                job = self._next_job(crew)
                 if job is not None or self._stopping:
                     return job
                 self._ready.wait()
             return None
 
-    def _next_job(self) -> _Job | None:
+    def _next_job(self, crew: _Crew) -> _Job | None:
         """A frame of the stream whose turn it is; holds the condition's lock."""
         for offset in range(len(self._streams)):
             place = (self._turn + offset) % len(self._streams)
-            taken = self._streams[place].take()
+            stream = self._streams[place]
+            taken = stream.take()
             if taken is not None:
                 self._turn = place + 1
-                return _Job(place, self._streams[place], *taken)
+                return _Job(stream, crew.decoders[stream], *taken)
         return None
 
     @staticmethod
@@ -229,7 +269,7 @@ class LanePool:
             prepared = time.perf_counter()
             outputs = lane.infer({crew.model.input_name: tensor})
             inferred = time.perf_counter()
-            result = crew.decoders[job.place].decode(outputs, frame.placement)
+            result = job.decoder.decode(outputs, frame.placement)
         except EdgetallyError as error:
             _faults.error("%s failed on frame %d: %s", artifact.id, frame.sequence, error)
             return None

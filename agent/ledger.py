@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.counting.clock import utc_text
@@ -35,6 +35,10 @@ class Origin:
     boot_id: str
 
 
+Cameras = tuple[CameraConfig, ...]
+"""Whose lines have counters from here on, among the windows that wait."""
+
+
 class Ledger:
     """Commits windows to the store; used by one thread.
 
@@ -58,16 +62,12 @@ class Ledger:
         self._store = store
         self._origin = origin
         self._synced = synced
-        lines = [
-            LineDefinition(camera.id, line.name, definition_digest(camera.id, line))
-            for camera in cameras
-            for line in camera.line
-        ]
-        self._totals = {key: _totals(counter) for key, counter in store.counters(lines).items()}
-        self._with_events = {camera.id for camera in cameras if camera.events}
-        self._waiting: deque[WindowCounts] = deque()
+        self._totals: dict[tuple[str, str], LineTotals] = {}
+        self._with_events: frozenset[str] = frozenset()
+        self._waiting: deque[WindowCounts | Cameras] = deque()
         self._lost = _Lost()
         self.windows_lost = 0
+        self._define(tuple(cameras))
 
     @property
     def totals(self) -> Mapping[tuple[str, str], LineTotals]:
@@ -77,33 +77,71 @@ class Ledger:
     @property
     def windows_held(self) -> int:
         """Windows that wait in memory while the disk refuses them."""
-        return len(self._waiting)
+        return sum(isinstance(one, WindowCounts) for one in tuple(self._waiting))
 
-    def commit(self, windows: Sequence[WindowCounts]) -> bool:
-        """Commit these windows and those that still wait, in one transaction.
+    def commit(self, windows: Sequence[WindowCounts], cameras: Sequence[CameraConfig] | None = None) -> bool:
+        """Commit these windows and those that still wait, in one transaction for each set of cameras.
+
+        Args:
+            windows: of the cameras as they were defined last.
+            cameras: whose lines have counters from then on; None where they stay.
 
         Returns:
-            Whether the disk took them.
+            Whether the disk took the windows.
         """
-        held = len(self._waiting)
+        held = self.windows_held
         self._waiting.extend(windows)
-        while len(self._waiting) > MOST_WAITING:
-            self._lose(self._waiting.popleft())
-            held -= 1
-        totals = self._lost.added_to(self._totals)
-        # Those that the disk refused before are late, whenever they are sent.
-        drafts = [
-            draft for n, window in enumerate(self._waiting) for draft in self._drafts(window, totals, late=n < held)
-        ]
+        if cameras is not None:
+            self._waiting.append(tuple(cameras))
+        late = max(0, held - self._lose_oldest())
+        taken = False
         try:
-            by_counter = {total.counter_id: total.by_label for total in totals.values()}
-            self._store.commit(drafts, by_counter, lost=self._lost.numbers)
+            while self._waiting or self._lost.numbers:
+                run = _leading(self._waiting)
+                # Those that the disk refused before are late, whenever they are sent.
+                self._commit_run(run, late)
+                taken, late = True, max(0, late - len(run))
+                if self._waiting:
+                    self._define_next()
         except StorageError as error:
-            _log.error("%s; %d windows wait in memory, %d were lost", error, len(self._waiting), self.windows_lost)
-            return False
+            _log.error("%s; %d windows wait in memory, %d were lost", error, self.windows_held, self.windows_lost)
+        return taken
+
+    def _commit_run(self, run: Sequence[WindowCounts], late: int) -> None:
+        totals = self._lost.added_to(self._totals)
+        drafts = [draft for n, window in enumerate(run) for draft in self._drafts(window, totals, late=n < late)]
+        by_counter = {total.counter_id: total.by_label for total in totals.values()}
+        self._store.commit(drafts, by_counter, lost=self._lost.numbers)
         self._totals, self._lost = totals, _Lost()
-        self._waiting.clear()
-        return True
+        for _ in run:
+            self._waiting.popleft()
+
+    def _define_next(self) -> None:
+        cameras = self._waiting[0]
+        assert isinstance(cameras, tuple), "the windows before it are committed"
+        self._define(cameras)
+        self._waiting.popleft()
+
+    def _define(self, cameras: Cameras) -> None:
+        """Open the counters of these cameras' lines, and close all others."""
+        lines = [
+            LineDefinition(camera.id, line.name, definition_digest(camera.id, line))
+            for camera in cameras
+            for line in camera.line
+        ]
+        self._totals = {key: _totals(counter) for key, counter in self._store.counters(lines).items()}
+        self._with_events = frozenset(camera.id for camera in cameras if camera.events)
+
+    def _lose_oldest(self) -> int:
+        """Give up the windows that are too many; returns how many."""
+        too_many = self.windows_held - MOST_WAITING
+        for _ in range(too_many):
+            place = next(place for place, one in enumerate(self._waiting) if isinstance(one, WindowCounts))
+            window = self._waiting[place]
+            del self._waiting[place]
+            assert isinstance(window, WindowCounts)
+            self._lose(window)
+        return max(0, too_many)
 
     def _lose(self, window: WindowCounts) -> None:
         self.windows_lost += 1
@@ -204,6 +242,16 @@ class _Lost:
     def added_to(self, totals: Mapping[tuple[str, str], LineTotals]) -> dict[tuple[str, str], LineTotals]:
         """The totals with these crossings."""
         return {key: total.add(self.crossed.get(key, {})) for key, total in totals.items()}
+
+
+def _leading(waiting: Iterable[WindowCounts | Cameras]) -> list[WindowCounts]:
+    """The windows before the next set of cameras."""
+    run = []
+    for one in waiting:
+        if not isinstance(one, WindowCounts):
+            break
+        run.append(one)
+    return run
 
 
 def _totals(counter: Counter) -> LineTotals:

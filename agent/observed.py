@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from agent.camera_unit import CameraUnit
+from agent.camera_set import CameraSet
+from agent.drawn import DrawnChanges
 from agent.ledger import Ledger
-from agent.page.ports import AgentState, CameraProposal, Look, Ports, WatchedCamera
-from contracts.config import AgentConfig
+from agent.page.ports import AgentState, Look, Ports, WatchedCamera
 from contracts.messages import FactsMessage, Health
 from contracts.model_spec import ModelSpec
 from contracts.version import VERSION
@@ -19,48 +19,41 @@ class Observed:
     """The running agent, as the page's thread reads it.
 
     Args:
-        config: all settings.
-        spec: of the model.
+        specs: of the models by name.
         boot_id: of this run.
-        units: the cameras.
+        cameras: those that run.
         ledger: committed totals.
+        drawn: takes changes.
         health: tells how it runs.
         facts: tells what the box is and what was considered.
         wall: seconds since 1970.
     """
 
-    config: AgentConfig
-    spec: ModelSpec
+    specs: Mapping[str, ModelSpec]
     boot_id: str
-    units: Sequence[CameraUnit]
+    cameras: CameraSet
     ledger: Ledger
+    drawn: DrawnChanges
     health: Callable[[], Health]
     facts: Callable[[], FactsMessage]
     wall: Callable[[], float]
 
     def ports(self) -> Ports:
         """All that the page needs."""
-        return Ports(state=self, snapshots=self, proposals=self)
+        return Ports(state=self, snapshots=self, proposals=self.drawn)
 
     def read(self) -> AgentState:
         """See `agent.page.ports.State`."""
-        wall, totals = self.wall(), self.ledger.totals
+        wall, totals, units = self.wall(), self.ledger.totals, self.cameras.units
         return AgentState(
             version=VERSION,
             boot_id=self.boot_id,
-            watched=tuple(WatchedCamera.of(camera, self.spec) for camera in self.config.camera),
-            cameras={unit.id: unit.state(totals, wall) for unit in self.units},
+            watched=tuple(WatchedCamera.of(unit.camera, self.specs[unit.model]) for unit in units),
+            cameras={unit.id: unit.state(totals, wall) for unit in units},
             health=self.health(),
             facts=self.facts(),
         )
 
     def picture(self, camera: str) -> Look | None:
         """See `agent.page.ports.Snapshots`."""
-        return next((unit.look_at() for unit in self.units if unit.id == camera), None)
-
-    def propose(self, proposal: CameraProposal) -> Sequence[str]:
-        """See `agent.page.ports.Proposals`: what is drawn has to be written into agent.toml so far."""
-        problem = (
-            "this agent takes no changes while it runs; write the lines and zones into agent.toml and start it again"
-        )
-        return [f"camera {proposal.camera!r}: {problem}"]
+        return next((unit.look_at() for unit in self.cameras.units if unit.id == camera), None)

@@ -50,10 +50,13 @@ class ViewWatch:
 
     Args:
         frozen_after: seconds of one same picture after which the camera is called frozen; 0 for never.
+
+    Attributes:
+        frozen_after: the same; may be changed between two frames.
     """
 
     def __init__(self, frozen_after: float) -> None:
-        self._frozen_after = frozen_after
+        self.frozen_after = frozen_after
         self._seen: deque[npt.NDArray[np.int16]] = deque(maxlen=_REMEMBERED)
         self._since = 0.0
         self._looks = 0
@@ -65,7 +68,7 @@ class ViewWatch:
             picture: uint8 ``(height, width, 3)`` BGR.
             at: seconds of the source's own clock (`Frame.shown_at`).
         """
-        frozen = self._frozen_after > 0 and self._is_frozen(picture, at)
+        frozen = self.frozen_after > 0 and self._is_frozen(picture, at)
         return obscured_by(picture) or ("frozen" if frozen else None)
 
     def _is_frozen(self, picture: Picture, at: float) -> bool:
@@ -74,7 +77,7 @@ class ViewWatch:
             self._seen.append(samples)
             self._since, self._looks = at, 0
         self._looks += 1
-        return self._looks >= _LEAST_LOOKS and at - self._since >= self._frozen_after - _ROUNDING
+        return self._looks >= _LEAST_LOOKS and at - self._since >= self.frozen_after - _ROUNDING
 
 
 def obscured_by(picture: Picture) -> Literal["black", "white", "covered"] | None:

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from typing_extensions import Self
 
 from contracts.documents import Id, WrittenModel
-from contracts.errors import WrittenError
+from contracts.errors import WrittenError, did_you_mean
 from contracts.model_spec import Label
 
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -31,6 +31,9 @@ _OPTIONS_OF = {
     "capture_fps": ("/dev/video", "csi:"),
     "input_format": ("/dev/video",),
 }
+MAIN = "main"
+"""The slot of the model that counts every camera which names no other."""
+
 _NO_NUL = r"^[^\x00]*$"  # no path or URL holds that character
 _DISCOVERY_PREFIX = r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,7}$"
 _MOST_PORT = 65535
@@ -81,6 +84,7 @@ class CameraConfig(WrittenModel):
 
     id: Id
     source: str = Field(min_length=1, pattern=_NO_NUL)
+    model: Id = Field(MAIN, description="which model counts it: `main` is of `bundle`, others are of `models`")
     fps: float | None = Field(None, gt=0, le=240, description="count at most this many frames a second")
     loop: bool = Field(default=False, description="begin a file again at its end")
     realtime: bool = Field(default=True, description="play a file at its own rate, as a camera would")
@@ -152,6 +156,13 @@ class RuntimeConfig(WrittenModel):
     execution_precision: str | None = Field(None, description="run with this precision, or refuse")
     lanes: int | None = Field(None, ge=1, le=64, description="inferences at once")
     threads: int = Field(1, ge=1, le=64, description="threads a lane")
+
+
+class ModelConfig(WrittenModel):
+    """A further model of the box, for cameras that name it."""
+
+    bundle: str = Field(min_length=1, pattern=_NO_NUL, description="folder that edgetally-convert made")
+    runtime: RuntimeConfig | None = Field(None, description="instead of the box's `runtime`")
 
 
 class OutboxConfig(WrittenModel):
@@ -226,14 +237,31 @@ class AgentConfig(WrittenModel):
     labels: dict[Id, str] = Field(default_factory=dict, description="site and the like: data, not identity")
     broker: BrokerConfig
     runtime: RuntimeConfig = RuntimeConfig()
+    models: dict[Id, ModelConfig] = Field(default_factory=dict, description="models beside `bundle`, by name")
     outbox: OutboxConfig = OutboxConfig()
     home_assistant: HomeAssistantConfig | None = None
     page: PageConfig | None = None
     camera: tuple[CameraConfig, ...] = Field(min_length=1)
 
+    @property
+    def slots(self) -> dict[str, ModelConfig]:
+        """Every model of the box by its name, `MAIN` first."""
+        return {MAIN: ModelConfig(bundle=self.bundle), **self.models}
+
     @model_validator(mode="after")
     def _cameras_differ(self) -> Self:
         _refuse_doubles("cameras", [camera.id for camera in self.camera])
+        return self
+
+    @model_validator(mode="after")
+    def _models_are_there(self) -> Self:
+        if MAIN in self.models:
+            raise ValueError(f"'models' should not hold {MAIN!r}, which is the model of 'bundle'; choose another name")
+        for camera in self.camera:
+            if camera.model not in self.slots:
+                known = ", ".join(map(repr, self.slots))
+                meant = did_you_mean(camera.model, list(self.slots))
+                raise ValueError(f"camera {camera.id!r}: 'model' should be one of {known}, got {camera.model!r}{meant}")
         return self
 
 

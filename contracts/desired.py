@@ -216,7 +216,8 @@ class Reported(MachineModel):
 
     ``epoch``, ``config_revision`` and ``config_digest`` are those of the document that runs, None where none does.
     ``code``, ``reason`` and ``errors`` explain ``state``. ``refused`` is the newest document that was not taken, None
-    once a later one was.
+    once a later one was. ``page`` is what was set on the box's own page, as part of agent.toml: where the document sets
+    the same it does not run, and is a proposal.
     """
 
     device: Id
@@ -233,6 +234,7 @@ class Reported(MachineModel):
     errors: tuple[WrongField, ...] = ()
     errors_left_out: int = 0
     refused: RefusedDocument | None = None
+    page: dict[str, object] = Field(default_factory=dict)
 
 
 def canonical(document: object) -> bytes:

@@ -152,17 +152,21 @@ class Hello(MachineModel):
     device: Id
     boot_id: str
     version: str
-    epoch: str | None = None
+    epoch: int | None = None
     config_revision: int | None = None
     model_revision: int | None = None
     models: dict[str, str] = Field(default_factory=dict)
 
 
 class Considered(MachineModel):
-    """An artifact that was looked at; ``refused`` is why it was not taken, None for the one that was."""
+    """An artifact that was looked at; ``refused`` is why it was not taken, None for the one that was.
+
+    ``model`` is the slot whose bundle it is of.
+    """
 
     artifact: str
     refused: str | None
+    model: Id = "main"
 
 
 class FactsMessage(MachineModel):
@@ -204,10 +208,17 @@ class EngineProgress(MachineModel):
     phase: str = ""
 
 
+class ModelHealth(MachineModel):
+    """How a model runs: the artifact that counts, None while none does, and what takes over from it next."""
+
+    artifact: str | None
+    building: EngineProgress | None = None
+
+
 class Health(MachineModel):
     """How the box runs; absent means not known, never 0.
 
-    ``artifact`` is what counts, None while nothing does; ``building`` what takes over from it next. ``outbox_dropped``
+    ``models`` are by their slots. ``outbox_dropped``
     counts reports and events that nobody will get, since the store began: the outbox was full, or the disk refused them
     for too long; each is a gap in the numbers. ``windows_held`` are windows that wait in memory while the disk refuses
     them; ``windows_lost`` those given up since the start, which become part of ``outbox_dropped`` once the disk writes
@@ -224,5 +235,4 @@ class Health(MachineModel):
     windows_lost: int | None = None
     disk_bytes_per_day: int | None = None
     cameras: dict[str, CameraHealth]
-    artifact: str | None = None
-    building: EngineProgress | None = None
+    models: dict[str, ModelHealth] = Field(default_factory=dict)

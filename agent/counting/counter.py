@@ -77,6 +77,13 @@ class CameraCounter(Protocol):
             model: of the same labels and kind, with what was set anew for the form.
         """
 
+    def take_over(self, before: CameraCounter) -> None:
+        """Go on with what another counter of the same camera and model follows, and with its lines and zones that stay.
+
+        Args:
+            before: not used any more from here on.
+        """
+
 
 def open_counter(camera: CameraConfig, model: ModelSpec) -> CameraCounter:
     """The counter of a camera with a model.
@@ -156,6 +163,17 @@ class BoxCounter:
         """See `CameraCounter.retune`."""
         self._settings = self._tracker.settings = self._settings_for(_own_score(model))
 
+    def take_over(self, before: CameraCounter) -> None:
+        """See `CameraCounter.take_over`."""
+        if not isinstance(before, BoxCounter):
+            return
+        tracker, lines, zones = before._tracker, before._lines, before._zones  # noqa: SLF001 - of the same class
+        tracker.settings = self._settings
+        self._tracker = tracker
+        same_lines, same_zones = {line.line: line for line in lines}, {zone.zone: zone for zone in zones}
+        self._lines = [same_lines.get(line.line, line) for line in self._lines]
+        self._zones = [same_zones.get(zone.zone, zone) for zone in self._zones]
+
     def _settings_for(self, model_score: float | None) -> TrackerSettings:
         return TrackerSettings(score=self._score or model_score or TrackerSettings.score)
 
@@ -191,6 +209,9 @@ class DensityCounter:
 
     def retune(self, model: ModelSpec) -> None:
         """A density map has no threshold."""
+
+    def take_over(self, before: CameraCounter) -> None:
+        """A density map is counted without memory."""
 
     @staticmethod
     def problems(camera: CameraConfig, labels: Sequence[str]) -> list[str]:

@@ -153,6 +153,16 @@ class WindowAccumulator:
         self._clear()
         return counts
 
+    def redefine(self, camera: CameraConfig) -> None:
+        """Add up the frames from here on for other lines, zones and limits of the same camera; close the window first.
+
+        What the last frame showed ends here, as it says nothing of what is new.
+        """
+        self._camera = camera
+        self._longest_gap = longest_gap(camera)
+        self._shown = None
+        self._clear()
+
     def _clear(self) -> None:
         self._frames = 0
         self._seconds: dict[Quality, float] = dict.fromkeys(_WORST_FIRST, 0.0)

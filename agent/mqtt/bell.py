@@ -12,7 +12,8 @@ class Bell:
     """Rings are not counted: one or many wake the waiting thread once."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()  # so that nobody rings at a descriptor that is something else by now
+        # So that nobody rings at a descriptor that is something else by now; reentrant, as a signal's handler may ring.
+        self._mutex = threading.RLock()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)

@@ -1,4 +1,4 @@
-"""What comes from the broker: in this version nothing is obeyed, and nothing that comes may do harm."""
+"""What comes from the broker: handed on to who takes it, and nothing that comes may do harm."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Incoming:
         elif (listener := self._listeners.get(message.topic)) is not None:
             self._hand_on(listener, message)
         elif self._receiver is None:
-            self._refuse("remote configuration is not enabled in this version; %r was refused", message.topic)
+            self._refuse("a message on %r was refused, as nobody here takes any", message.topic)
         else:
             self._hand_on(self._receiver, message)
 

@@ -116,6 +116,7 @@ class MqttLink:
         settings: LinkSettings | None = None,
     ) -> None:
         self._config = config
+        self._wanted = config
         self._device = device
         self._boot_id = boot_id
         self._outbox = outbox
@@ -141,6 +142,11 @@ class MqttLink:
     def start(self) -> None:
         """Begin to connect."""
         self._thread.start()
+
+    def reconfigure(self, config: BrokerConfig) -> None:
+        """Go on with other settings of the broker: say goodbye to the one before, and connect anew at once."""
+        self._wanted = config
+        self._bell.ring()
 
     def stop(self) -> None:
         """Send what can be sent in a few seconds, say goodbye and end; twice is harmless."""
@@ -180,6 +186,11 @@ class MqttLink:
         if self._protocol is not None:
             self._bell.ring()
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker of the newest settings accepted the connection that is open now."""
+        return self._protocol is not None and not self._moves
+
     def status(self) -> LinkStatus:
         """How the link is.
 
@@ -188,7 +199,7 @@ class MqttLink:
         """
         protocol = self._protocol
         return LinkStatus(
-            connected=protocol is not None,
+            connected=self.connected,
             problem=self._pump.refusal if protocol is not None else self._problem,
             protocol=protocol,
             waiting=self._outbox.status().waiting,
@@ -196,8 +207,20 @@ class MqttLink:
             refused_messages=self._incoming.refused,
         )
 
+    @property
+    def _moves(self) -> bool:
+        """Whether other settings wait to be taken."""
+        return self._wanted is not self._config
+
+    def _take_settings(self) -> None:
+        if self._moves:
+            self._config = self._wanted
+            self._versions = VersionChoice(wanted=self._config.protocol)
+            self._backoff.reset()
+
     def _run(self) -> None:
         while self._stop_at is None:
+            self._take_settings()
             try:
                 self._live()
             except EdgetallyError as error:
@@ -209,9 +232,9 @@ class MqttLink:
         self._problem = "stopped"
 
     def _rest(self, seconds: float) -> None:
-        """Wait, but not when stopping."""
+        """Wait, but not when stopping, or when other settings wait."""
         deadline = time.monotonic() + seconds
-        while self._stop_at is None and (left := deadline - time.monotonic()) > 0:
+        while self._stop_at is None and not self._moves and (left := deadline - time.monotonic()) > 0:
             self._bell.wait(left)
 
     def _live(self) -> None:
@@ -226,7 +249,7 @@ class MqttLink:
             ended = self._converse(session)
         finally:
             self._protocol = None
-            session.close(politely=ended is None and self._stop_at is not None)
+            session.close(politely=ended is None and self._leaves)
             self._pump.end()
         if ended is not None:
             self._judge(ended, time.monotonic() - began)
@@ -241,7 +264,7 @@ class MqttLink:
             bell=self._bell,
             will=self._status("offline", "connection lost", at=None),
             subscriptions=(str(Topic(self._device, Channel.DESIRED)),),
-            given_up=lambda: self._stop_at is not None,
+            given_up=lambda: self._leaves,
             patience=self._settings.connect,
         )
         try:
@@ -264,8 +287,8 @@ class MqttLink:
                 self._news.clear()
                 self._pump.look_again()
             self._pump.feed(session.publish)
-            if self._is_done():
-                self._say_goodbye(session)
+            if self._moves or self._is_done():
+                self._say_goodbye(session, "stopped" if self._stop_at is not None else "moving to another broker")
                 return None
             ended = self._take(session.wait(self._patience()))
             if ended is not None:
@@ -288,8 +311,13 @@ class MqttLink:
     def _is_done(self) -> bool:
         return self._stop_at is not None and (self._pump.is_idle or time.monotonic() >= self._stop_at)
 
-    def _say_goodbye(self, session: Session) -> None:
-        token = session.publish(self._status("offline", "stopped", at=utc_text(time.time())))
+    @property
+    def _leaves(self) -> bool:
+        """Whether this connection, or the attempt at one, is to end."""
+        return self._stop_at is not None or self._moves
+
+    def _say_goodbye(self, session: Session, reason: str) -> None:
+        token = session.publish(self._status("offline", reason, at=utc_text(time.time())))
         deadline = time.monotonic() + self._settings.farewell
         while (left := deadline - time.monotonic()) > 0:
             events = session.wait(left)

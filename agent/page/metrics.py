@@ -36,12 +36,13 @@ class MetricSpec:
 _CAMERA = ("camera",)
 
 METRICS: tuple[MetricSpec, ...] = (
-    MetricSpec("edgetally_info", "gauge", ("device", "version", "artifact"), "Always 1; artifact is what counts now."),
+    MetricSpec("edgetally_info", "gauge", ("device", "version"), "Always 1."),
+    MetricSpec("edgetally_model_info", "gauge", ("model", "artifact"), "Always 1; artifact is what counts now."),
     MetricSpec("edgetally_uptime_seconds", "gauge", (), "Since the agent started."),
     MetricSpec("edgetally_resident_memory_bytes", "gauge", (), "Resident memory of the agent."),
     MetricSpec("edgetally_outbox_reports", "gauge", (), "Reports that wait for the broker."),
     MetricSpec("edgetally_outbox_dropped_total", "counter", (), "Reports dropped because too many waited."),
-    MetricSpec("edgetally_engine_building", "gauge", (), "1 while an engine is built on this box."),
+    MetricSpec("edgetally_engine_building", "gauge", ("model",), "1 while an engine is built on this box."),
     MetricSpec("edgetally_page_viewers", "gauge", (), "Who watches the page now."),
     MetricSpec("edgetally_camera_up", "gauge", _CAMERA, "1 while fresh frames of the camera are counted."),
     MetricSpec("edgetally_camera_quality", "gauge", ("camera", "quality"), "1 for the quality that holds, else 0."),
@@ -84,9 +85,11 @@ def samples(state: AgentState, viewers: int) -> Iterator[Sample]:
 
 def _of_the_box(state: AgentState) -> Iterator[Sample]:
     health = state.health
-    yield "edgetally_info", (health.device, state.version, health.artifact or ""), 1.0
+    yield "edgetally_info", (health.device, state.version), 1.0
     yield "edgetally_uptime_seconds", (), health.uptime
-    yield "edgetally_engine_building", (), float(health.building is not None)
+    for name, model in health.models.items():
+        yield "edgetally_model_info", (name, model.artifact or ""), 1.0
+        yield "edgetally_engine_building", (name,), float(model.building is not None)
     if health.rss_mb is not None:
         yield "edgetally_resident_memory_bytes", (), health.rss_mb * 1e6
     if health.outbox_waiting is not None:

@@ -123,6 +123,19 @@ class CameraProposal(WrittenModel):
         return self
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a change.
+
+    Args:
+        problems: what stands against it, a sentence each; nothing was changed then.
+        note: what is to be known although it was taken; empty where it runs as it was drawn.
+    """
+
+    problems: tuple[str, ...] = ()
+    note: str = ""
+
+
 class Snapshots(Protocol):
     """The cameras' last pictures. Called from the page's thread, and only while someone looks."""
 
@@ -144,12 +157,8 @@ class State(Protocol):
 class Proposals(Protocol):
     """Takes changes that were drawn on the page. Called from the page's thread, for one caller at a time."""
 
-    def propose(self, proposal: CameraProposal) -> Sequence[str]:
-        """Hand a change over.
-
-        Returns:
-            What stands against it, a sentence each; empty where it was taken over or is kept as a proposal.
-        """
+    def propose(self, proposal: CameraProposal) -> Outcome:
+        """Hand a change over, and wait a moment for what becomes of it."""
 
 
 Redact = Callable[[Look], Picture]

@@ -72,7 +72,8 @@ def table(state: AgentState) -> RenderableType:
     """A row a camera, and beneath it what is wrong."""
     health = state.health
     shown = Table("camera", "quality", "fps", "latency p50 / p99", "count", "zones", "lines in / out", "dropped")
-    shown.title = f"{health.device}, {health.artifact or 'no artifact runs'}"
+    running = ", ".join(model.artifact or f"{name}: no artifact runs" for name, model in health.models.items())
+    shown.title = f"{health.device}, {running}"
     for camera, now in sorted(state.cameras.items()):
         runs = health.cameras.get(camera)
         shown.add_row(
@@ -95,7 +96,8 @@ def _of_the_box(state: AgentState) -> str:
     health = state.health
     memory = "" if health.rss_mb is None else f", {health.rss_mb:.0f} MB"
     waiting = "" if health.outbox_waiting is None else f", {health.outbox_waiting} reports wait"
-    building = "" if health.building is None else f", building {health.building.artifact}"
+    engines = [model.building.artifact for model in health.models.values() if model.building is not None]
+    building = f", building {', '.join(engines)}" if engines else ""
     return f"up {health.uptime:.0f} s{memory}{waiting}{building}"
 
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
 from agent.cameras.table import check_source
-from contracts.config import AgentConfig
+from agent.counting.counter import open_counter
+from contracts.config import AgentConfig, CameraConfig
 from contracts.desired import WrongField
 from contracts.documents import without_credentials
-from contracts.errors import WrittenError
+from contracts.errors import EdgetallyError
+from contracts.model_spec import ModelSpec
 
 
-def check_sources(config: AgentConfig) -> list[WrongField]:
-    """Sources of kinds that are not known, or with settings that they do not have."""
-    found = []
-    for camera in config.camera:
-        try:
-            check_source(camera.source)
-        except WrittenError as error:  # noqa: PERF203 - every camera is to be named
-            problem = without_credentials(str(error))
-            found.append(WrongField(path=f"camera.{camera.id}.source", problem=problem))
-    return found
+@dataclass(frozen=True)
+class RunCheck:
+    """Finds what cannot run: sources of kinds that are not known, and lines and labels that a model cannot count.
+
+    Args:
+        specs: of the box's models by name; cameras of others are not compared with theirs.
+    """
+
+    specs: Mapping[str, ModelSpec] = field(default_factory=dict)
+
+    def __call__(self, config: AgentConfig) -> Sequence[WrongField]:
+        """What cannot run, by its path in agent.toml."""
+        return [wrong for camera in config.camera for wrong in self._of(camera)]
+
+    def _of(self, camera: CameraConfig) -> Iterator[WrongField]:
+        yield from _refusal(f"camera.{camera.id}.source", lambda: check_source(camera.source))
+        spec = self.specs.get(camera.model)
+        if spec is not None:
+            yield from _refusal(f"camera.{camera.id}", lambda: open_counter(camera, spec))
+
+
+def _refusal(path: str, attempt: Callable[[], object]) -> Iterator[WrongField]:
+    try:
+        attempt()
+    except EdgetallyError as error:
+        yield WrongField(path=path, problem=without_credentials(str(error)))

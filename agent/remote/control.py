@@ -22,7 +22,7 @@ from agent.remote.rules import Floors, Moment, judge, raised, unsigned_problems
 from agent.remote.signing import Opened, load_keys, open_payload
 from agent.remote.store import Kept, Record, RemoteStore
 from contracts.config import AgentConfig
-from contracts.desired import RefusedDocument, Reported, WrongField
+from contracts.desired import Desired, RefusedDocument, Reported, WrongField
 from contracts.errors import EdgetallyError, StorageError
 
 _log = logging.getLogger(__name__)
@@ -107,6 +107,16 @@ class RemoteConfig:
     def config(self) -> AgentConfig:
         """The configuration that runs, or should from the start."""
         return self._candidate.config
+
+    @property
+    def desired(self) -> Desired | None:
+        """The document that runs; None where none does."""
+        return self._candidate.desired
+
+    @property
+    def page(self) -> Mapping[str, object]:
+        """What was set on the local page, nested as in agent.toml."""
+        return self._candidate.base.page
 
     @property
     def floors(self) -> Floors:

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from agent.remote.candidates import Base, Candidate, Check, first_that_fits
+from agent.remote.candidates import Base, Candidate, first_that_fits
+from agent.remote.checks import RunCheck
 from agent.remote.layers import LayerName
 from agent.remote.names import Path as KeyPath
 from agent.remote.names import leaves
 from agent.remote.store import RemoteStore
 from agent.settings import ENV_PREFIX, load_config
 from contracts.config import AgentConfig
+from contracts.errors import EdgetallyError
+from contracts.model_spec import ModelSpec
+from runtime.bundle import open_bundle
 from runtime.documents import load_toml
 
 
@@ -54,20 +58,20 @@ class _Environment(AgentConfig, BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
 
-def explain(path: Path, check: Check) -> Explained:
+def explain(path: Path) -> Explained:
     """The effective configuration, read as the agent reads it when it starts; nothing is written.
 
     Args:
         path: agent.toml.
-        check: finds what cannot run here.
 
     Raises:
         DocumentError: the file or the environment is unreadable, or does not fit.
     """
     local = load_config(path)
     kept = RemoteStore.under(Path(local.state_dir)).load()
-    candidate = first_that_fits(Base(local, kept.page, check), kept)
-    notes = [f"remote configuration: the file {text}; what ran before is used" for text in kept.damage]
+    specs, notes = _specs(local)
+    candidate = first_that_fits(Base(local, kept.page, RunCheck(specs)), kept)
+    notes += [f"remote configuration: the file {text}; what ran before is used" for text in kept.damage]
     if candidate.left_out is not None:
         notes.append(f"what was configured from afar does not fit: {candidate.left_out.reason}")
     if kept.current.trial:
@@ -77,6 +81,17 @@ def explain(path: Path, check: Check) -> Explained:
         Value(place, value, _origin(place, layers)) for place, value in leaves(candidate.config.model_dump()).items()
     ]
     return Explained(candidate, tuple(values), tuple(notes))
+
+
+def _specs(local: AgentConfig) -> tuple[dict[str, ModelSpec], list[str]]:
+    """What the box's models want and give; and which cannot be opened, in words."""
+    specs, notes = {}, []
+    for name, model in local.slots.items():
+        try:
+            specs[name] = open_bundle(Path(model.bundle)).manifest.model
+        except EdgetallyError as error:  # noqa: PERF203 - every model is to be named
+            notes.append(f"model {name!r} cannot be opened, so what it can count is not known: {error}")
+    return specs, notes
 
 
 def _layers(path: Path, candidate: Candidate) -> list[tuple[LayerName, dict[KeyPath, object]]]:

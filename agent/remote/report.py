@@ -59,6 +59,7 @@ def make_report(situation: Situation, running: Running, boot_id: str, at: str) -
         errors=errors,
         errors_left_out=more,
         refused=situation.refused,
+        page=dict(candidate.base.page),
     )
 
 

@@ -7,9 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.page.ports import AgentState, CameraProposal, Look, Ports, Redact, WatchedCamera, as_it_is
+from agent.page.ports import AgentState, CameraProposal, Look, Outcome, Ports, Redact, WatchedCamera, as_it_is
 from contracts.config import LineConfig, ZoneConfig
-from contracts.messages import CameraHealth, CameraState, Considered, FactsMessage, Health, Quality, StageLatency
+from contracts.messages import (
+    CameraHealth,
+    CameraState,
+    Considered,
+    FactsMessage,
+    Health,
+    ModelHealth,
+    Quality,
+    StageLatency,
+)
 from runtime.results import DensityMap, Detections
 from runtime.synthetic_road import RoadSettings, SyntheticRoad
 
@@ -72,10 +81,10 @@ class FakeAgent:
         )
         return Look(image, 16 / 9, self.frame, self.frame / 30, found, LABELS, score=0.5)
 
-    def propose(self, proposal: CameraProposal) -> Sequence[str]:
+    def propose(self, proposal: CameraProposal) -> Outcome:
         """See `Proposals.propose`."""
         self.proposals.append(proposal)
-        return self.problems
+        return Outcome(tuple(self.problems))
 
     def show(self, camera: str, count: float | None, quality: Quality = "ok", total_in: int = 0) -> None:
         """Let a camera show something else."""
@@ -109,7 +118,7 @@ def state_of(cameras: Sequence[str]) -> AgentState:
             outbox_waiting=2,
             outbox_dropped=0,
             cameras={camera: _camera_health() for camera in cameras},
-            artifact="x86-openvino/fp32",
+            models={"main": ModelHealth(artifact="x86-openvino/fp32")},
         ),
         facts=FactsMessage(
             device="box-1",

@@ -40,7 +40,7 @@ class Announced:
 
     def update(self, **changes: Any) -> None:
         config = {"device": "box-1", "home_assistant": {"prefix": "homeassistant"}, **self._settings, **changes}
-        self._announcer.update(AgentConfig.model_validate(config), self._spec)
+        self._announcer.update(AgentConfig.model_validate(config), {"main": self._spec})
 
 
 @pytest.fixture

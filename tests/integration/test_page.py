@@ -173,7 +173,7 @@ def test_the_log_is_shown_without_secrets(fake: FakeAgent) -> None:
 
 def test_a_change_is_handed_over_as_a_proposal(page: Visitor, fake: FakeAgent) -> None:
     answer = page.change(PLACE, {"line": [MOVED], "zone": []})
-    assert (answer.status, answer.json()) == (200, {"problems": []})
+    assert (answer.status, answer.json()) == (200, {"problems": [], "note": ""})
     (proposal,) = fake.proposals
     assert (proposal.camera, proposal.line[0].start, proposal.zone) == ("north", (0.1, 0.7), ())
 

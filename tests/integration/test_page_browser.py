@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from contracts.messages import ModelHealth
 from tests.fakes.page import LINE, ZONE, FakeAgent
 from tests.integration.browser import Browser, Tab
 from tests.integration.pages import Visitor, page_of
@@ -215,7 +216,7 @@ def test_what_came_from_outside_is_text(browser: Browser, fake: FakeAgent) -> No
     evil = '<img src=x onerror="document.title=1">'
     health = fake.state.health.cameras["north"].model_copy(update={"problem": evil})
     cameras = {**fake.state.health.cameras, "north": health}
-    whole = fake.state.health.model_copy(update={"cameras": cameras, "artifact": evil})
+    whole = fake.state.health.model_copy(update={"cameras": cameras, "models": {"main": ModelHealth(artifact=evil)}})
     fake.state = fake.state.model_copy(update={"health": whole})
     with page_of(fake) as page, browser.open(page.url) as tab:
         tab.wait(f"{card('north')}.innerText.includes('<img src=x')")

@@ -303,7 +303,7 @@ class Box:
             source.stop = stop
             return source
 
-        daemon = Daemon(config, opener)
+        daemon = Daemon(config, opener=opener)
         self._closing.callback(daemon.close)
         self._closing.callback(source.end)
         daemon.start()
@@ -342,13 +342,12 @@ class Turning:
 
     def __init__(self, daemon: Daemon) -> None:
         self._error: Exception | None = None
-        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(daemon,), daemon=True)
         self._thread.start()
 
     def _run(self, daemon: Daemon) -> None:
         try:
-            daemon.run(self._stop, until_end=True)
+            daemon.run(until_end=True)
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self._error = error
 
@@ -360,12 +359,12 @@ class Turning:
 
 
 def serves(daemon: Daemon) -> str | None:
-    form = daemon._serving.form
+    form = daemon._slots["main"].serving.form
     return form.artifact.id if form is not None else None
 
 
 def why(daemon: Daemon) -> dict[str, str | None]:
-    return {one.artifact: one.refused for one in daemon._serving.considered}
+    return {one.artifact: one.refused for one in daemon._slots["main"].serving.considered}
 
 
 class TestEngines:
@@ -415,7 +414,7 @@ class TestEngines:
         turning = Turning(daemon)
         source.let(3)
         assert why(daemon) == {"jetson/int8": "its engine is being built; nothing serves until then"}
-        until(lambda: daemon._health(0.0).building is not None, "no progress is told")
+        until(lambda: daemon._health(0.0).models["main"].building is not None, "no progress is told")
         (unit,) = daemon.units
         until(lambda: unit.state({}, 0.0).quality == "model_error", "it is not said that nothing counts")
         assert unit.state({}, 0.0).count is None
@@ -466,7 +465,7 @@ class TestEngines:
         box.behaves(build="hang")
         bundle = box.bundle()
         daemon, _ = box.daemon(bundle)
-        until(lambda: daemon._health(0.0).building is not None, "it does not begin")
+        until(lambda: daemon._health(0.0).models["main"].building is not None, "it does not begin")
         daemon.close()
         box.behaves()
         again, _ = box.daemon(bundle)

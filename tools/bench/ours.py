@@ -50,13 +50,13 @@ def measure(job: Job) -> Measured:
     def open_timed(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
         return TimedSource(open_source(camera, wanted, stop), timings)
 
-    daemon = Daemon(_config(job), open_timed)
+    daemon = Daemon(_config(job), opener=open_timed)
     begun = time.monotonic()
     daemon.start()
     loaded = time.monotonic()
     unit = daemon.units[0]
     cpu_before = time.process_time()
-    daemon.run(threading.Event(), until_end=True)
+    daemon.run(until_end=True)
     cpu_after = time.process_time()
     daemon.close()
     if unit.first_counted_at is None or unit.last_counted_at is None:

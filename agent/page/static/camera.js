@@ -144,9 +144,9 @@ export function cameraPage(id) {
     problems.replaceChildren();
     save.disabled = true;
     try {
-      await send("PUT", `api/cameras/${encodeURIComponent(id)}/lines-and-zones`, editor.things);
+      const { note } = await send("PUT", `api/cameras/${encodeURIComponent(id)}/lines-and-zones`, editor.things);
       proposed = drawn;
-      say(done, "Handed over. Where an operator rules this box, it takes effect once they agree.");
+      say(done, note ? `${note[0].toUpperCase()}${note.slice(1)}.` : "Saved: it is counted like this from now on.");
     } catch (error) {
       const all = error.problems?.length ? error.problems : [error.message];
       problems.replaceChildren(...all.map((text) => make("li", {}, text)));

@@ -24,7 +24,7 @@ function pairs(values) {
 }
 
 // What the agent tells of the box and this page has no words of its own for.
-const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "artifact", "building"];
+const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "models"];
 
 export function healthPage() {
   return drawn("Health", (state) => [[state.health, state.version], () => {
@@ -61,19 +61,24 @@ function words(name) {
   return name.replaceAll("_", " ");
 }
 
+function building(engine) {
+  const progress = engine.fraction === null ? "" : `, ${Math.round(engine.fraction * 100)} %`;
+  return `Building ${engine.artifact} for ${seconds(engine.seconds)}${progress} ${engine.phase}`;
+}
+
 export function artifactPage() {
-  return drawn("Artifact, and why", (state) => [[state.facts, state.health.artifact, state.health.building], () => {
-    const building = state.health.building;
-    const progress = building?.fraction === null ? "" : `, ${Math.round((building?.fraction ?? 0) * 100)} %`;
+  return drawn("Artifact, and why", (state) => [[state.facts, state.health.models], () => {
+    const models = Object.entries(state.health.models);
     return [
-      make("div", { class: "panel" },
-        make("p", {}, "Counts with ", make("strong", {}, state.health.artifact ?? "nothing yet"), "."),
-        building ? make("p", {}, `Building ${building.artifact} for ${seconds(building.seconds)}${progress} ${building.phase}`) : null,
-        table(["artifact", "", "why"], state.facts.artifacts.map((one) => [
+      ...models.map(([name, model]) => make("div", { class: "panel" },
+        models.length > 1 ? make("h2", {}, name) : null,
+        make("p", {}, "Counts with ", make("strong", {}, model.artifact ?? "nothing yet"), "."),
+        model.building ? make("p", {}, building(model.building)) : null,
+        table(["artifact", "", "why"], state.facts.artifacts.filter((one) => one.model === name).map((one) => [
           one.artifact,
           one.refused === null ? make("span", { class: "chip", "data-quality": "good" }, "taken") : make("span", { class: "chip" }, "refused"),
           one.refused ?? "the best that fits and works here",
-        ]))),
+        ])))),
       make("div", { class: "panel" }, make("h2", {}, "What this box is"), pairs([
         ...Object.entries(state.facts.labels),
         ...Object.entries(state.facts.facts).sort(([a], [b]) => (a < b ? -1 : 1))

@@ -73,7 +73,7 @@ cameras = st.lists(st.builds(a_camera, ids, names, names), min_size=1, max_size=
 @given(cameras)
 def test_every_entity_has_a_name_of_its_own_and_no_secret_is_told(found: list[dict[str, Any]]) -> None:
     config = a_config(*found)
-    told = document(config, SPEC, {})
+    told = document(config, {"main": SPEC}, {})
     entities = components(config)
     assert len(entities) == 4 + sum(5 + len(one["zone"]) + 2 * len(one["line"]) for one in found)
     unique = [entity["unique_id"] for entity in entities.values()]
@@ -87,7 +87,7 @@ def test_every_entity_has_a_name_of_its_own_and_no_secret_is_told(found: list[di
 
 
 def test_the_document_has_what_device_discovery_asks_for() -> None:
-    told = document(a_config(), SPEC, {"CAMERA_old_COUNT": "sensor"})
+    told = document(a_config(), {"main": SPEC}, {"CAMERA_old_COUNT": "sensor"})
     assert told["device"] == {
         "identifiers": ["edgetally_box"],
         "name": "box",
@@ -218,7 +218,7 @@ class Memory:
 def updated(memory: Memory, config: AgentConfig) -> Outlet:
     """A start of the agent with this configuration."""
     outlet = Outlet()
-    HomeAssistant(outlet, memory).update(config, SPEC)
+    HomeAssistant(outlet, memory).update(config, {"main": SPEC})
     return outlet
 
 
@@ -231,7 +231,7 @@ def test_where_it_was_never_switched_on_nothing_happens() -> None:
 def test_switching_it_off_takes_the_box_back_also_after_a_restart_and_for_as_long_as_it_may_need() -> None:
     memory = Memory()
     (published,) = updated(memory, a_config()).published
-    assert published == (CONFIG_TOPIC, document(a_config(), SPEC, {}))
+    assert published == (CONFIG_TOPIC, document(a_config(), {"main": SPEC}, {}))
     for _ in range(2):  # the broker may have been away the first time
         assert updated(memory, a_config(prefix=None)).published == [(CONFIG_TOPIC, None)]
     assert memory.writes == 1
@@ -268,7 +268,7 @@ def test_another_prefix_takes_the_box_back_from_the_one_before() -> None:
 def test_the_box_is_announced_again_when_home_assistant_comes_and_only_then() -> None:
     memory, outlet = Memory(), Outlet()
     announcer = HomeAssistant(outlet, memory)
-    announcer.update(a_config(), SPEC)
+    announcer.update(a_config(), {"main": SPEC})
     outlet.published.clear()
     heard = outlet.listeners["homeassistant/status"]
     for payload in (b"offline", b"", b"\xff", b"online "):
@@ -276,7 +276,7 @@ def test_the_box_is_announced_again_when_home_assistant_comes_and_only_then() ->
     assert outlet.published == []
     heard(Received("homeassistant/status", b"online", retained=True))
     assert [topic for topic, _ in outlet.published] == [CONFIG_TOPIC]
-    announcer.update(a_config(prefix=None), SPEC)
+    announcer.update(a_config(prefix=None), {"main": SPEC})
     outlet.published.clear()
     heard(Received("homeassistant/status", b"online", retained=False))
     assert outlet.published == []

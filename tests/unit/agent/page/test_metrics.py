@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.page.metrics import METRICS, exposition, samples
 from agent.page.ports import AgentState
+from contracts.messages import ModelHealth
 from tests.fakes.page import FakeAgent
 
 ROOT = Path(__file__).parents[4]
@@ -55,7 +56,7 @@ def test_no_data_is_absent_not_zero() -> None:
 
 def test_names_that_would_break_the_format_are_escaped() -> None:
     agent = FakeAgent()
-    health = agent.state.health.model_copy(update={"artifact": 'a"b\\c\nd'})
+    health = agent.state.health.model_copy(update={"models": {"main": ModelHealth(artifact='a"b\\c\nd')}})
     found = scraped(agent.state.model_copy(update={"health": health}))
     assert any(dict(labels).get("artifact") == 'a"b\\c\nd' for _, labels in found)
 

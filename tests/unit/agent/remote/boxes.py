@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agent.remote.checks import check_sources
+from agent.remote.checks import RunCheck
 from agent.remote.control import Clock, RemoteConfig, RemoteSettings
 from agent.remote.store import RemoteStore
 from contracts.config import AgentConfig
@@ -85,7 +85,7 @@ class Box:
     def boot(self) -> None:
         """Start the agent."""
         clock = Clock(lambda: self.wall, lambda: self.monotonic, lambda: self.synced)
-        settings = RemoteSettings("boot", self.keys, check=check_sources, clock=clock)
+        settings = RemoteSettings("boot", self.keys, check=RunCheck(), clock=clock)
         self.remote = RemoteConfig(self.local, RemoteStore(self.disk), settings)
         self.applier = FakeApplier(self.remote.config)
         self.applier.reachable = self.reachable

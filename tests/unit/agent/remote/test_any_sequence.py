@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.remote.candidates import Base
-from agent.remote.checks import check_sources
+from agent.remote.checks import RunCheck
 from agent.remote.parse import parse_json, read_desired
 from contracts.desired import WrongField
 from tests.fakes.applier import in_order
@@ -118,7 +118,7 @@ class AnySequence(RuleBasedStateMachine):
         box = self.box
         report = box.remote.reported()
         assert in_order(box.remote.config) == box.applier.config
-        base = Base(box.local, box.remote._kept.page, check_sources)
+        base = Base(box.local, box.remote._kept.page, RunCheck())
         if report.config_revision is None:
             assert report.state == "local"
             assert in_order(base.with_document(None)) == box.applier.config

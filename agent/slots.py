@@ -1,0 +1,148 @@
+"""The models of a box, each in its slot: a bundle, the lanes that run it, and what serves in them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from agent.engines.supply import EngineSupply
+from agent.lanes import LanePool
+from agent.model import load_model
+from agent.serving import Serving
+from agent.settings import engines_dir
+from contracts.config import AgentConfig, ModelConfig
+from contracts.facts import Facts
+from contracts.messages import Considered, ModelHealth
+from contracts.model_spec import ModelSpec
+from runtime.bundle import Bundle, open_bundle
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One model.
+
+    Args:
+        name: by which cameras ask for it.
+        bundle: where it is from.
+        ready: notified when a frame waits for it.
+        pool: the lanes that its cameras' frames go through.
+        serving: chooses what runs in them.
+    """
+
+    name: str
+    bundle: Bundle
+    ready: threading.Condition
+    pool: LanePool
+    serving: Serving
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model wants and gives."""
+        return self.bundle.manifest.model
+
+    @property
+    def serves(self) -> bool:
+        """Whether an artifact of it counts."""
+        return self.serving.form is not None
+
+
+class Slots(Mapping[str, Slot]):
+    """All models of a box by name; their bundles are open, their artifacts are chosen and loaded by `start`.
+
+    Args:
+        config: the box's settings.
+        facts: the box's.
+        changed: called from any thread after what serves, what was refused or what is built changed.
+
+    Raises:
+        BundleError: a bundle cannot be opened.
+    """
+
+    def __init__(self, config: AgentConfig, facts: Facts, changed: Callable[[], None]) -> None:
+        engines = EngineSupply(engines_dir(config), facts)
+        self._slots = {
+            name: _open(name, model, config, facts, engines, changed) for name, model in config.slots.items()
+        }
+
+    def __getitem__(self, name: str) -> Slot:
+        return self._slots[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slots)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def specs(self) -> dict[str, ModelSpec]:
+        """What each model wants and gives."""
+        return {name: slot.spec for name, slot in self.items()}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digest of the artifact that each model counts with; those that count with none are left out."""
+        forms = {name: slot.serving.form for name, slot in self.items()}
+        return {name: form.artifact.digest for name, form in forms.items() if form is not None}
+
+    @property
+    def considered(self) -> list[Considered]:
+        """Every artifact of every bundle, with the reason where it does not serve."""
+        return [
+            one.model_copy(update={"model": name}) for name, slot in self.items() for one in slot.serving.considered
+        ]
+
+    def health(self) -> dict[str, ModelHealth]:
+        """What runs, and what is being built."""
+        return {name: _health(slot.serving) for name, slot in self.items()}
+
+    def start(self) -> None:
+        """Serve with the best of every bundle that works now, and begin to build what is better.
+
+        Raises:
+            NoArtifactFitsError: of a bundle no artifact fits and works here, and no engine is to be built.
+        """
+        for slot in self.values():
+            slot.serving.start()
+
+    def check(self, *, patient: bool) -> None:
+        """Raise where a model does not serve and will not; see `Serving.check`.
+
+        Raises:
+            NoArtifactFitsError: so it is; it holds every reason.
+        """
+        for slot in self.values():
+            slot.serving.check(patient=patient)
+
+    def stop(self, timeout: float) -> None:
+        """Finish the frames under way and close all models; twice is harmless.
+
+        Args:
+            timeout: seconds that lanes get which hang, all together.
+        """
+        deadline = time.monotonic() + timeout
+        for slot in self.values():
+            slot.serving.stop(max(0.0, deadline - time.monotonic()))
+
+
+def _open(
+    name: str,
+    model: ModelConfig,
+    config: AgentConfig,
+    facts: Facts,
+    engines: EngineSupply,
+    changed: Callable[[], None],
+) -> Slot:
+    bundle = open_bundle(Path(model.bundle))
+    ready = threading.Condition()
+    pool = LanePool([], ready)
+    select = partial(load_model, bundle, facts, model.runtime or config.runtime, engines)
+    return Slot(name, bundle, ready, pool, Serving(pool, select, partial(engines.build, bundle), changed))
+
+
+def _health(serving: Serving) -> ModelHealth:
+    form = serving.form
+    return ModelHealth(artifact=form.artifact.id if form is not None else None, building=serving.progress)
