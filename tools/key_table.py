@@ -19,6 +19,9 @@ _BEGIN = "<!-- keys: written by make schema -->\n"
 _END = "<!-- end of keys -->\n"
 _LIMITS = {Ge: "≥ {ge}", Gt: "> {gt}", Le: "≤ {le}", Lt: "< {lt}", MinLen: "", MaxLen: ""}
 
+_BELOW = {tuple: "[].", dict: ".NAME."}
+"""What stands between a key and those below it where it holds several."""
+
 _WORDS = {
     "device": "name of this box, unique at its broker; stands in every topic",
     "state_dir": "folder for totals, waiting reports, and what came from afar",
@@ -67,14 +70,14 @@ def _rows(model: type[BaseModel], part: type[BaseModel] | None, above: str) -> I
             what = (field.description or _WORDS.get(key, "")).replace("|", "\\|")
             yield f"`{key}`", _kind(field), _default(field), afar, what
         else:
-            many = get_origin(field.annotation) is tuple
-            yield from _rows(inner, _model_in(remote.annotation) if remote else None, f"{key}{'[]' if many else ''}.")
+            below = _BELOW.get(get_origin(field.annotation), ".")
+            yield from _rows(inner, _model_in(remote.annotation) if remote else None, f"{key}{below}")
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - annotations have no type of their own
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if get_origin(annotation) in {Union, types.UnionType, tuple, Annotated}:
+    if get_origin(annotation) in {Union, types.UnionType, tuple, dict, Annotated}:
         return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
     return None
 

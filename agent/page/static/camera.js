@@ -22,7 +22,7 @@ export function cameraPage(id) {
   const addZone = button("Add zone", () => editor.add("zone", {
     name: free("zone"), polygon: [[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]], labels: [], anchor: "center" }));
   const undo = button("Undo", () => adopt());
-  const save = button("Propose changes", propose, "main");
+  const save = button("Save", propose, "main");
   const element = make(
     "div",
     { class: "camera" },
@@ -158,7 +158,7 @@ export function cameraPage(id) {
     element,
     take,
     dirty,
-    leave: () => !dirty() || confirm("Leave without proposing your changes?"),
+    leave: () => !dirty() || confirm("Leave without saving your changes?"),
     end: () => {
       picture.end();
       editor.end();
