@@ -19,7 +19,7 @@ _BEGIN = "<!-- keys: written by make schema -->\n"
 _END = "<!-- end of keys -->\n"
 _LIMITS = {Ge: "≥ {ge}", Gt: "> {gt}", Le: "≤ {le}", Lt: "< {lt}", MinLen: "", MaxLen: ""}
 
-_BELOW = {tuple: "[].", dict: ".NAME."}
+_BELOW: dict[Any, str] = {tuple: "[].", dict: ".NAME."}
 """What stands between a key and those below it where it holds several."""
 
 _WORDS = {

@@ -188,7 +188,7 @@ def test_what_is_drawn_on_the_page_is_counted_at_once_and_after_a_restart(
             assert (answer.status, answer.json()) == (200, {"problems": [], "note": ""})
             watcher.wait_for(lambda: any(set(report.lines) == {"lower"} for report in counted(watcher)))
             told = answered(watcher, lambda one: one.page)
-            assert [row["id"] for row in told.page["camera"]] == ["gate"]  # type: ignore[index, attr-defined]
+            assert [row["id"] for row in told.page["camera"]] == ["gate"]  # type: ignore[attr-defined]
             refused = page.change(place, {"line": [LOWER | {"labels": ["circle"]}]})
             assert (refused.status, "'circle'" in refused.json()["problems"][0]) == (422, True)
         seen = len(watcher.messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from agent.camera_unit import CameraUnit
 from agent.cameras.frame import Frame
 from agent.counting.clock import ClockWindow
+from agent.counting.totals import in_all
 from agent.counting.window import WindowCounts
 from agent.model import RunningForm
-from contracts.config import CameraConfig, ZoneConfig
+from contracts.config import CameraConfig, LineConfig, ZoneConfig
+from contracts.errors import DocumentError
 from contracts.manifest import Artifact, FileEntry
 from contracts.model_spec import ModelSpec, YoloxOutput
 from runtime.prepare import place
@@ -142,3 +145,41 @@ def test_another_form_counts_with_its_own_threshold_and_the_tracks_go_on() -> No
     last = unit._last
     assert last is not None
     assert [track.track_id for track in last.counts.tracks] == [1], "the swap forgot what was followed"
+
+
+def test_a_camera_goes_on_with_other_lines_and_zones_and_keeps_following_what_it_followed() -> None:
+    output = YoloxOutput(decoder="yolox", score=0.3)
+    spec = SPEC.model_copy(update={"output": output})
+    line = LineConfig(name="mid", start=(0, 0.5), end=(1, 0.5))
+    camera = CameraConfig(id="gate", source="synthetic", line=(line,))
+    unit = CameraUnit(camera, spec, threading.Condition(), "box")
+    began = time.monotonic()
+    open_window = ClockWindow(0.0, 1000.0, began, began + 1000)
+
+    def see(number: int, y: float) -> None:
+        box = np.array([[0.4, y, 0.6, y + 0.2]], np.float32)
+        frame = replace(a_frame(number), shown_at=began + number / 10)
+        unit.stream.sink(frame, Detections(box, np.array([0.9], np.float32), np.array([0])))
+
+    for number, y in enumerate([0.0, 0.06, 0.12, 0.18, 0.24, 0.30]):
+        see(number, y)
+    zone = ZoneConfig(name="all", polygon=((0, 0), (1, 0), (1, 1), (0, 1)))
+    first = unit.change(camera.model_copy(update={"zone": (zone,)}), open_window.cut(time.monotonic()))
+    assert unit.state({}, 0.0).zones == {"all": None}  # no frame has shown it yet
+    for number, y in enumerate([0.36, 0.42, 0.48, 0.54, 0.60, 0.66], start=6):
+        see(number, y)
+    second = unit.close_window(open_window.cut(time.monotonic()))
+    assert (first.frames_seen, second.frames_seen) == (6, 6)
+    assert (first.zones, set(second.zones)) == ({}, {"all"})
+    assert in_all(first.lines["mid"], "in") + in_all(second.lines["mid"], "in") == 1  # one thing, seen on both sides
+    assert unit.state({}, 0.0).zones == {"all": 1.0}
+
+
+def test_what_the_model_cannot_give_is_refused_and_the_camera_goes_on_as_it_was(unit: CameraUnit) -> None:
+    counted(unit)
+    line = LineConfig(name="mid", start=(0, 0.5), end=(1, 0.5))
+    now = time.monotonic()
+    with pytest.raises(DocumentError, match="needs a model that gives boxes"):
+        unit.change(unit.camera.model_copy(update={"line": (line,)}), ClockWindow(0.0, 10.0, now - 10, now))
+    assert unit.camera.line == ()
+    assert close(unit).frames_seen == 1

@@ -31,7 +31,8 @@ class SlowLedger:
         self.windows_held = 2
         self._fault = fault
 
-    def commit(self, committed: Sequence[WindowCounts]) -> bool:
+    def commit(self, committed: Sequence[WindowCounts], cameras: object = None) -> bool:
+        del cameras
         assert self.disk.wait(PATIENCE)
         if self._fault:
             raise self._fault

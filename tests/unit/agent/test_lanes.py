@@ -340,3 +340,58 @@ class TestSwitch:
         assert road.pool.stop() is None
         with pytest.raises(RuntimeError, match="stopped"):
             road.pool.switch(road.model())
+
+
+class TestComingAndGoing:
+    """Streams come and go while the others are counted."""
+
+    def test_a_stream_that_comes_later_is_counted_by_the_model_that_runs(self, path: Path) -> None:
+        road = Road(path)
+        road.pool.switch(road.model(scale=10.0))
+        later = Counted()
+        slot = FrameSlot(keep_all=True, on_ready=road._notify)
+        road.pool.add(Stream(slot, open_decoder, later))
+        slot.put(frame(1))
+        road.put(2)
+        later.wait_for(1)
+        road.counted.wait_for(1)
+        road.pool.switch(road.model(scale=100.0))
+        slot.put(frame(3))
+        later.wait_for(2)
+        road.pool.stop()
+        assert later.came == [(1, 10.0), (3, 300.0)]
+        assert road.counted.came == [(2, 20.0)]
+
+    def test_of_a_stream_that_goes_what_was_begun_is_handed_on_and_nothing_more_is_taken(self, path: Path) -> None:
+        road = Road(path)
+        begun, may_end = threading.Event(), threading.Event()
+
+        def gate(value: int) -> None:
+            begun.set()
+            assert may_end.wait(PATIENCE)
+
+        road.pool.switch(road.model(gate))
+        road.put(1)
+        assert begun.wait(PATIENCE)
+        road.slot.put(frame(2))
+        road.pool.remove(road.stream)
+        assert not road.stream.wait_idle(0.0)
+        may_end.set()
+        assert road.stream.wait_idle(PATIENCE)
+        road.pool.stop()
+        assert road.counted.came == [(1, 1.0)]
+        assert not road.slot.empty
+
+    def test_a_stream_that_is_added_again_is_decoded_anew_from_the_next_frame_on(self, path: Path) -> None:
+        road = Road(path)
+        road.pool.switch(road.model())
+        road.put(1)
+        road.counted.wait_for(1)
+        road.stream.decode_as = lambda spec: open_decoder(
+            spec.model_copy(update={"output": spec.output.model_copy(update={"scale": 7.0})})
+        )
+        road.pool.add(road.stream)
+        road.put(2)
+        road.counted.wait_for(2)
+        road.pool.stop()
+        assert road.counted.came == [(1, 1.0), (2, 14.0)]

@@ -175,3 +175,39 @@ def test_lost_windows_leave_out_the_numbers_of_their_events_too(store: Store, mo
     ledger.commit([a_window(1)])
     (report,) = sent(store)
     assert (report.seq, report.lines["mid"].total_in, store.status().dropped) == (4, 1, 3)
+
+
+def test_a_line_that_is_moved_while_the_agent_runs_begins_a_new_counter_after_the_windows_before(store: Store) -> None:
+    ledger = a_ledger(store)
+    before = ledger.totals["gate", "mid"].counter_id
+    assert ledger.commit([a_window(1, into=2)], [a_camera(0.6)])
+    assert ledger.commit([a_window(2, into=1)])
+    lines = [report.lines["mid"] for report in sent(store)]
+    assert [(line.counter_id == before, line.total_in) for line in lines] == [(True, 2), (False, 1)]
+
+
+def test_a_camera_that_goes_closes_its_counters_and_one_that_stays_keeps_them(store: Store) -> None:
+    ledger = a_ledger(store)
+    before = ledger.totals["gate", "mid"]
+    yard = a_camera().model_copy(update={"id": "yard"})
+    ledger.commit([a_window(1, into=2)], [a_camera(), yard])
+    assert set(ledger.totals) == {("gate", "mid"), ("yard", "mid")}
+    assert ledger.totals["gate", "mid"].counter_id == before.counter_id
+    ledger.commit([], [yard])
+    assert set(ledger.totals) == {("yard", "mid")}
+    ledger.commit([], [a_camera(), yard])
+    assert ledger.totals["gate", "mid"].total_in == 0
+    assert ledger.totals["gate", "mid"].counter_id != before.counter_id
+
+
+def test_a_line_that_is_moved_while_the_disk_is_full_waits_behind_the_windows_of_before(store: Store) -> None:
+    disk = FullDisk(store)
+    ledger = a_ledger(disk)
+    disk.is_full = True
+    assert not ledger.commit([a_window(1, into=1)], [a_camera(0.6)])
+    assert not ledger.commit([a_window(2, into=10)])
+    disk.is_full = False
+    assert ledger.commit([a_window(3, into=100)])
+    came = [(report.window.start, report.lines["mid"].total_in, report.late) for report in sent(store)]
+    assert came == [("1", 1, True), ("2", 10, True), ("3", 110, False)]
+    assert len({report.lines["mid"].counter_id for report in sent(store)}) == 2

@@ -371,3 +371,32 @@ def test_what_is_listened_to_is_asked_for_at_once_and_on_every_later_connection(
     broker.wait_for(lambda: again.subscribed == ["homeassistant/status"])
     assert heard == [message]
     assert link.status().refused_messages == 0
+
+
+def test_other_settings_end_the_connection_politely_and_begin_one_to_the_new_broker(
+    start: Start, broker: FakeBroker
+) -> None:
+    link = start()
+    link.state(GATE, state(1.0))
+    first = broker.session()
+    broker.wait_for(lambda: len(first.published) >= 3)
+    link.reconfigure(BrokerConfig(host="other.example"))
+    broker.wait_for(lambda: len(broker.sessions) >= 2)
+    goodbye = json.loads(first.messages()[-1].payload)
+    assert (goodbye["status"], goodbye["reason"]) == ("offline", "moving to another broker")
+    second = broker.sessions[-1]
+    assert second.attempt.config.host == "other.example"
+    broker.wait_for(lambda: any(message.topic == str(GATE) for message in second.messages()))
+    assert link.connected
+
+
+def test_other_settings_are_taken_at_once_also_while_it_waits_between_two_tries(
+    start: Start, broker: FakeBroker
+) -> None:
+    broker.refusals = [ConnectError("broker.example:1883", "nobody listens", "start it")]
+    link = start(backoff=Backoff(first=3600.0, most=3600.0))
+    broker.wait_for(lambda: broker.attempts)
+    assert not link.connected
+    link.reconfigure(BrokerConfig(host="other.example"))
+    broker.wait_for(lambda: broker.sessions)
+    assert broker.sessions[-1].attempt.config.host == "other.example"
