@@ -32,6 +32,7 @@ from agent.remote.plan import Plan
 from agent.remote.ports import Running
 from agent.remote.signing import KEYS_NAME
 from agent.remote.store import RemoteStore
+from agent.retained import RetainedStates
 from agent.slots import Slots
 from agent.store import Store
 from agent.timings import Timings
@@ -132,6 +133,8 @@ class Daemon:
         self._committer = Committer(self._ledger, self._link.wake, self.timings)
         self._closing.append(self._committer.close)
         self._publish_facts()
+        self._retained = RetainedStates(self._link, self._store, config.device)
+        self._retained.update(camera.id for camera in config.camera)
         self._home_assistant = HomeAssistant(self._link, self._store)
         self._home_assistant.update(config, self._slots.specs)
         self._link.start()
@@ -176,8 +179,7 @@ class Daemon:
             _set_log_level(plan.new)
         if "labels" in plan.device:
             self._publish_facts()
-        for camera in plan.stop:
-            self._link.state(Topic(self._config.device, Channel.CAMERA_STATE, camera), None)
+        self._retained.update(camera.id for camera in plan.new.camera)
         self._home_assistant.update(plan.new, self._slots.specs)
         if plan.connectivity:
             self._link.reconfigure(plan.new.broker)
