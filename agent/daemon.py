@@ -16,6 +16,7 @@ from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
 from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
+from agent.counting.counter import questions_asked
 from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
 from agent.home_assistant import HomeAssistant
@@ -117,7 +118,14 @@ class Daemon:
         for unit in self.units:
             unit.start()
             self._closing.append(unit.close)
-        self._ledger = Ledger(self._store, Origin(config.device, self._boot_id), config.camera, clock_synced)
+        questions = questions_asked(self._bundle.manifest.model)
+        self._ledger = Ledger(
+            self._store,
+            Origin(config.device, self._boot_id),
+            config.camera,
+            clock_synced,
+            {camera.id: questions for camera in config.camera},
+        )
         self._link = MqttLink(config.broker, config.device, self._boot_id, self._store, hello=self._hello)
         self._closing.append(partial(self._serving.stop, _PATIENCE))
         self._serving.start()

@@ -6,16 +6,21 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from agent.counting.clock import utc_text
 from agent.counting.lines import Direction
-from agent.counting.totals import LineTotals, Tally, added, definition_digest, in_all
-from agent.counting.window import QualityChange, TimedCrossing, WindowCounts
+from agent.counting.state_sums import StateSums
+from agent.counting.states import Question
+from agent.counting.totals import LineTotals, Tally, added, definition_digest, in_all, state_key, states_digest
+from agent.counting.window import QualityChange, TimedCrossing, TimedStateChange, WindowCounts
 from agent.store import Counter, LineDefinition, ReportDraft, Store
 from contracts.config import CameraConfig
 from contracts.errors import StorageError
-from contracts.messages import CountReport, CrossingEvent, Crossings, QualityEvent
+from contracts.messages import CountReport, CrossingEvent, Crossings, QualityEvent, StateCounts, StateEvent
 from contracts.topics import Channel, Topic
+
+_Event = TimedCrossing | QualityChange | TimedStateChange
 
 _log = logging.getLogger(__name__)
 
@@ -47,23 +52,25 @@ class Ledger:
         origin: what every report says of who counted.
         cameras: whose lines have counters.
         synced: whether the wall clock can be believed.
+        questions: of the cameras whose model classifies, by camera; their states have counters too.
 
     Raises:
         StorageError: the counters cannot be opened.
     """
 
     def __init__(
-        self, store: Store, origin: Origin, cameras: Sequence[CameraConfig], synced: Callable[[], bool | None]
+        self,
+        store: Store,
+        origin: Origin,
+        cameras: Sequence[CameraConfig],
+        synced: Callable[[], bool | None],
+        questions: Mapping[str, Sequence[Question]] = MappingProxyType({}),
     ) -> None:
         self._store = store
         self._origin = origin
         self._synced = synced
-        lines = [
-            LineDefinition(camera.id, line.name, definition_digest(camera.id, line))
-            for camera in cameras
-            for line in camera.line
-        ]
-        self._totals = {key: _totals(counter) for key, counter in store.counters(lines).items()}
+        counted = [one for camera in cameras for one in _definitions(camera, questions.get(camera.id, ()))]
+        self._totals = {key: _totals(counter) for key, counter in store.counters(counted).items()}
         self._with_events = {camera.id for camera in cameras if camera.events}
         self._waiting: deque[WindowCounts] = deque()
         self._lost = _Lost()
@@ -71,7 +78,7 @@ class Ledger:
 
     @property
     def totals(self) -> Mapping[tuple[str, str], LineTotals]:
-        """Committed totals by camera and line."""
+        """Committed totals by camera and line, or `state_key` of a question."""
         return self._totals
 
     @property
@@ -109,8 +116,8 @@ class Ledger:
         self.windows_lost += 1
         self._lost.numbers += 1
         if window.camera in self._with_events:
-            self._lost.numbers += len(window.crossings) + len(window.changes)
-        for name, crossed in window.lines.items():
+            self._lost.numbers += window.events
+        for name, crossed in window.tallies.items():
             key = (window.camera, name)
             self._lost.crossed[key] = added(self._lost.crossed.get(key, {}), crossed)
 
@@ -120,7 +127,7 @@ class Ledger:
         """What is published of a window: its events, where they are wanted, then its report."""
         if window.camera in self._with_events:
             topic = Topic(self._origin.device, Channel.CAMERA_EVENTS, window.camera)
-            events: list[TimedCrossing | QualityChange] = [*window.crossings, *window.changes]
+            events: list[_Event] = [*window.crossings, *window.state_changes, *window.changes]
             for one in sorted(events, key=lambda event: event.at):
                 yield ReportDraft(topic, self._event(window.camera, one, totals, late=late))
         yield self._draft(window, totals, late=late)
@@ -128,11 +135,11 @@ class Ledger:
     def _event(
         self,
         camera: str,
-        one: TimedCrossing | QualityChange,
+        one: _Event,
         totals: Mapping[tuple[str, str], LineTotals],
         *,
         late: bool,
-    ) -> CrossingEvent | QualityEvent:
+    ) -> CrossingEvent | QualityEvent | StateEvent:
         common = {
             "store_id": "",
             "seq": 0,
@@ -145,13 +152,20 @@ class Ledger:
         }
         if isinstance(one, QualityChange):
             return QualityEvent.model_validate({**common, "before": one.before, "quality": one.quality})
+        if isinstance(one, TimedStateChange):
+            change = one.change
+            counter_id = totals[camera, state_key(change.question)].counter_id
+            said = {"question": change.question, "before": change.before, "state": change.state}
+            return StateEvent.model_validate({**common, **said, "entry": change.is_entry, "counter_id": counter_id})
         crossing = one.crossing
         counter_id = totals[camera, crossing.line].counter_id
         what = {"line": crossing.line, "direction": crossing.direction, "label": crossing.label}
         return CrossingEvent.model_validate({**common, **what, "counter_id": counter_id, "track": crossing.track_id})
 
     def _draft(self, window: WindowCounts, totals: dict[tuple[str, str], LineTotals], *, late: bool) -> ReportDraft:
-        lines = {name: self._cross(window, name, crossed, totals) for name, crossed in window.lines.items()}
+        for name, crossed in window.tallies.items():
+            totals[window.camera, name] = totals[window.camera, name].add(crossed)
+        total = {name: totals[window.camera, name] for name in window.tallies}
         report = CountReport(
             store_id="",
             seq=0,
@@ -169,24 +183,11 @@ class Ledger:
             earlier_digests=window.artifacts[:-1],
             count=window.count,
             zones=dict(window.zones),
-            lines=lines,
+            lines={name: _crossings(crossed, total[name]) for name, crossed in window.lines.items()},
+            states={name: _states(sums, total[state_key(name)]) for name, sums in window.states.items()},
+            scale=window.scale,
         )
         return ReportDraft(Topic(self._origin.device, Channel.CAMERA_COUNTS, window.camera), report)
-
-    @staticmethod
-    def _cross(window: WindowCounts, name: str, crossed: Tally, totals: dict[tuple[str, str], LineTotals]) -> Crossings:
-        key = (window.camera, name)
-        total = totals[key] = totals[key].add(crossed)
-        return Crossings(
-            counter_id=total.counter_id,
-            since=total.since,
-            in_=in_all(crossed, "in"),
-            out=in_all(crossed, "out"),
-            by_label=_plain(crossed),
-            total_in=total.total_in,
-            total_out=total.total_out,
-            total_by_label=_plain(total.by_label),
-        )
 
 
 @dataclass
@@ -204,6 +205,40 @@ class _Lost:
     def added_to(self, totals: Mapping[tuple[str, str], LineTotals]) -> dict[tuple[str, str], LineTotals]:
         """The totals with these crossings."""
         return {key: total.add(self.crossed.get(key, {})) for key, total in totals.items()}
+
+
+def _definitions(camera: CameraConfig, questions: Sequence[Question]) -> Iterator[LineDefinition]:
+    """All of a camera that has a counter."""
+    for line in camera.line:
+        yield LineDefinition(camera.id, line.name, definition_digest(camera.id, line))
+    for question in questions:
+        yield LineDefinition(camera.id, state_key(question.name), states_digest(camera.id, question, camera.states))
+
+
+def _crossings(crossed: Tally, total: LineTotals) -> Crossings:
+    """What a report says of a line."""
+    return Crossings(
+        counter_id=total.counter_id,
+        since=total.since,
+        in_=in_all(crossed, "in"),
+        out=in_all(crossed, "out"),
+        by_label=_plain(crossed),
+        total_in=total.total_in,
+        total_out=total.total_out,
+        total_by_label=_plain(total.by_label),
+    )
+
+
+def _states(sums: StateSums, total: LineTotals) -> StateCounts:
+    """What a report says of a question's states."""
+    return StateCounts(
+        counter_id=total.counter_id,
+        since=total.since,
+        last=sums.last,
+        seconds=None if sums.last is None else dict(sums.kept()),
+        entries=dict(sums.entries),
+        total_entries=total.entries,
+    )
 
 
 def _totals(counter: Counter) -> LineTotals:

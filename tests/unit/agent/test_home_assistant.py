@@ -74,7 +74,7 @@ cameras = st.lists(st.builds(a_camera, ids, names, names), min_size=1, max_size=
 def test_every_entity_has_a_name_of_its_own_and_no_secret_is_told(found: list[dict[str, Any]]) -> None:
     config = a_config(*found)
     told = document(config, SPEC, {})
-    entities = components(config)
+    entities = components(config, SPEC)
     assert len(entities) == 4 + sum(5 + len(one["zone"]) + 2 * len(one["line"]) for one in found)
     unique = [entity["unique_id"] for entity in entities.values()]
     assert len(set(unique)) == len(unique)
@@ -110,7 +110,7 @@ def test_the_document_has_what_device_discovery_asks_for() -> None:
 
 
 def test_values_of_health_which_is_not_retained_expire_and_those_of_states_do_not() -> None:
-    entities = components(a_config(health_seconds=60))
+    entities = components(a_config(health_seconds=60), SPEC)
     health = [one for one in entities.values() if str(one["state_topic"]).endswith("/health")]
     assert [one["expire_after"] for one in health] == [180] * 6
     assert all("expire_after" not in one for one in entities.values() if one not in health)
@@ -118,7 +118,7 @@ def test_values_of_health_which_is_not_retained_expire_and_those_of_states_do_no
 
 def shown(config: AgentConfig, message: MachineModel, key: str) -> str:
     """What Home Assistant makes of a message."""
-    template = str(components(config)[key]["value_template"])
+    template = str(components(config, SPEC)[key]["value_template"])
     value = json.loads(message.model_dump_json(by_alias=True))
     rendered = (
         jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
@@ -250,7 +250,7 @@ def test_what_went_is_said_to_be_gone_until_it_comes_back() -> None:
             "CAMERA_gate_LINE_mid_OUT",
             "CAMERA_gate_ZONE_yard",
         } <= gone
-        assert not gone & components(smaller).keys()
+        assert not gone & components(smaller, SPEC).keys()
         assert told["components"]["CAMERA_yard_FRESH"] == {"platform": "binary_sensor"}
     ((_, told),) = updated(memory, a_config(a_camera("gate"))).published
     assert told["components"]["CAMERA_gate_LINE_mid_OUT"]["state_class"] == "total_increasing"
