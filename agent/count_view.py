@@ -48,9 +48,7 @@ def print_summary(summary: Summary) -> None:
     elif not summary.camera.line and not summary.camera.zone:
         _print_levels(console, "count", {"whole picture": dict(summary.count())})
     if summary.true is not None:
-        console.print(
-            f"scale = {summary.scale():g} in the camera's table of agent.toml makes the mean {summary.true:g}"
-        )
+        console.print(f"scale = {summary.scale():g} in the camera's table makes the mean {summary.true:g}")
     if summary.each:
         for number, counts in summary.frames:
             shown = ", ".join(counts.states.values()) if counts.count is None else f"{counts.count:.2f}"

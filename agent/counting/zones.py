@@ -77,14 +77,14 @@ class ZoneCounter:
             tracks: all that the tracker gave, unseen ones too.
             at: monotonic seconds of the frame.
         """
+        tracks = tuple(tracks)
+        stays = tuple(self._ended({track.track_id for track in tracks}, at))
         present = visits = 0
-        followed = set()
         for track in tracks:
-            followed.add(track.track_id)
             if track.label in self._wanted and self._is_inside(track):
                 present += track.confirmed and track.unseen <= GRACE_SECONDS
                 visits += track.seen_now and self._stays_on(track, at)
-        return ZoneSeen(float(present), visits, tuple(self._ended(followed, at)))
+        return ZoneSeen(float(present), visits, stays)
 
     def _is_inside(self, track: Track) -> bool:
         return contains(self.zone.polygon, anchor_point(track.box, self.zone.anchor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.counting.counter import KIND_OF_DECODER, decoder_score, make_counter, open_counter
+from agent.counting.counter import KIND_OF_DECODER, decoder_score, make_counter, open_counter, questions_asked
 from agent.counting.frame_counts import FrameCounts
 from contracts.config import CameraConfig
 from contracts.errors import DocumentError

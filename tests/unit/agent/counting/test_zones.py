@@ -99,14 +99,15 @@ def test_a_stay_ends_with_its_track_or_once_it_was_away_for_long_and_its_last_si
     here, beside, unseen = [a_track(0.2)], [a_track(0.8)], [a_track(0.2, unseen=0.4)]
     assert stays([*[here] * 31, *[unseen] * 9, []]) == [(4.0, 3.0)]
     assert stays([*[here] * 31, *[beside] * 60]) == [(5.1, 3.0)]
-    assert stays([*[here] * 31, *[beside] * 20, *[here] * 10, []]) == [(6.1, 6.0)]
+    assert stays([*[here] * 31, *[beside] * 19, *[here] * 11, []]) == [(6.1, 6.0)]
 
 
 def test_who_comes_back_after_long_has_two_stays_and_one_visit() -> None:
     here, beside = [a_track(0.2)], [a_track(0.8)]
-    frames = [*[here] * 21, *[beside] * 40, *[here] * 16, []]
-    assert [seconds for _, seconds in stays(frames)] == [2.0, 1.5]
-    assert count(a_zone(), frames)[1] == 1
+    for away in (20, 21, 40):
+        frames = [*[here] * 21, *[beside] * away, *[here] * 16, []]
+        assert [seconds for _, seconds in stays(frames)] == [2.0, 1.5]
+        assert count(a_zone(), frames)[1] == 1
 
 
 def test_a_stay_too_short_for_a_visit_or_of_a_track_that_is_not_believed_is_none() -> None:
