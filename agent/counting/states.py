@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,10 @@ ONLY_QUESTION = "state"
 """What a classifier with one output answers."""
 
 _ROUNDING = 1e-6  # seconds
+_DOUBT = 1 / 3
+"""How much a frame without a certain answer speaks against one: where the others are uncertain, more than a quarter of
+the frames have to give it."""
+
 _NO_ID = re.compile(r"[^a-z0-9_-]+")
 _LONGEST_NAME = 64
 
@@ -89,11 +94,22 @@ class StateChange:
     is_entry: bool
 
 
+class _Said(NamedTuple):
+    """One frame's certain answer, and whether the state's own is probable enough to stay in it."""
+
+    answer: str | None
+    stays: bool
+
+    def vote(self, label: str) -> float:
+        """How far it speaks for another state, 1 to -1."""
+        return 1.0 if self.answer == label else -_DOUBT if self.answer is None else -1.0
+
+
 class StateMachine:
     """Follows the state of one question; memory does not grow.
 
-    The time between two frames speaks for an answer where both gave it, against it where neither did, and for nothing
-    where one did.
+    Half of the time between two frames is each one's: it speaks for the answer that the frame gave for certain, and
+    against any other one; where it gave none, against another one with a third of its weight.
 
     Args:
         question: the question.
@@ -107,7 +123,7 @@ class StateMachine:
         self._known: str | None = None  # the last state that was known
         self._candidate: str | None = None
         self._held = self._doubted = 0.0  # seconds for the candidate, and against the state, less those of the contrary
-        self._said: str | None = None
+        self._said = _Said(None, stays=False)
         self._at: float | None = None
 
     @property
@@ -125,46 +141,46 @@ class StateMachine:
         Returns:
             The change, where there was one.
         """
-        return self.hear(self._answer(probabilities), at)
+        labels, score = self._question.labels, self.rules.score
+        best = int(probabilities.argmax())
+        is_certain = labels[best] != UNKNOWN and probabilities[best] >= score
+        stays = self._state is not None and probabilities[labels.index(self._state)] >= self.rules.stay_score
+        return self.hear(labels[best] if is_certain else None, at, stays=bool(stays))
 
-    def hear(self, answer: str | None, at: float) -> StateChange | None:
-        """Take in one frame's answer, None where it is not certain; otherwise as `update`."""
+    def hear(self, answer: str | None, at: float, *, stays: bool = False) -> StateChange | None:
+        """Take in one frame's answer; otherwise as `update`.
+
+        Args:
+            answer: what is certain; None where nothing is.
+            at: see `update`.
+            stays: whether the state's own answer is probable enough to stay in it.
+        """
         seconds = 0.0 if self._at is None else max(0.0, at - self._at)
-        before, self._said = self._said, answer
+        before, self._said = self._said, _Said(answer, stays)
         self._at = at if self._at is None else max(at, self._at)
         if seconds > self.rules.gap:
             change = self._become(None)
             self._candidate, self._held = answer, 0.0
             return change
-        self._weigh(before, answer, seconds)
+        self._weigh((before, self._said), seconds)
         if answer is not None and answer == self._candidate and self._held >= self.rules.hold - _ROUNDING:
             return self._become(answer)
         if self._doubted >= self.rules.unknown - _ROUNDING:
             return self._become(None)
         return None
 
-    def _answer(self, probabilities: NDArray[np.float32]) -> str | None:
-        """What the frame says for certain."""
-        labels = self._question.labels
-        best = int(probabilities.argmax())
-        if labels[best] not in {self._state, UNKNOWN} and probabilities[best] >= self.rules.score:
-            return labels[best]
-        if self._state is not None and probabilities[labels.index(self._state)] >= self.rules.stay_score:
-            return self._state
-        return None
-
     def _other(self, answer: str | None) -> str | None:
         return None if answer == self._state else answer
 
-    def _weigh(self, before: str | None, answer: str | None, seconds: float) -> None:
+    def _weigh(self, ends: tuple[_Said, _Said], seconds: float) -> None:
         """Give the time since the last frame to what was said at its two ends."""
-        rules = self.rules
         if self._state is not None:
-            doubt = -_agreement(self._state, before, answer) * seconds
-            self._doubted = min(max(0.0, self._doubted + doubt), rules.unknown)
+            doubts = [-1 if end.stays or end.answer == self._state else 1 for end in ends]
+            self._doubted = min(max(0.0, self._doubted + sum(doubts) / 2 * seconds), self.rules.unknown)
         if self._candidate is not None:
-            held = self._held + _agreement(self._candidate, before, answer) * seconds
-            self._held = min(max(0.0, held), rules.hold)
+            votes = [end.vote(self._candidate) for end in ends]
+            self._held = min(max(0.0, self._held + sum(votes) / 2 * seconds), self.rules.hold)
+        answer = ends[-1].answer
         if self._held <= 0 and answer != self._candidate:
             self._candidate = self._other(answer)
 
@@ -178,8 +194,3 @@ class StateMachine:
         is_entry = state is None or self._known not in {None, state}
         self._known = state or self._known
         return StateChange(self._question.name, before, self.state, is_entry)
-
-
-def _agreement(label: str, one: str | None, other: str | None) -> float:
-    """1 where both say it, -1 where neither does."""
-    return float((one == label) + (other == label) - 1)

@@ -15,6 +15,7 @@ _LABELS = ("closed", "open")
 _SURE = 0.9  # probability of what the classifier says
 _SHORTEST, _MORE = 3.0, 6.0  # seconds that a state lasts: at least, and on average beyond that
 _BLINK_EVERY = 4.0  # seconds
+_AFTER = 5.0  # seconds at the end in which nothing changes, so that what is under way is settled
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def watch_gate(scenario: StateScenario, seed: int, seconds: float) -> StateCount
 def _truth(times: NDArray[np.float64], seconds: float, random: np.random.Generator) -> NDArray[np.bool_]:
     """Whether the gate is open at each time; closed first."""
     lasting = _SHORTEST + random.exponential(_MORE, int(seconds / _SHORTEST) + 1)
-    return np.asarray(np.searchsorted(np.cumsum(lasting), times, side="right") % 2 == 1)
+    return np.asarray(np.searchsorted(np.cumsum(lasting), np.minimum(times, seconds - _AFTER), side="right") % 2 == 1)
 
 
 def _answers(

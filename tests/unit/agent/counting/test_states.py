@@ -63,8 +63,17 @@ def test_without_certainty_it_becomes_unknown_and_not_a_guess() -> None:
     assert states(hear(machine, [None] * 40, 1.1)) == [(4.1, UNKNOWN)]
     torn = a_machine()
     hear(torn, ["closed"] * 11)
-    torn_between: list[str | None] = ["open", None, "open", None]
-    assert [state for _, state in states(hear(torn, torn_between * 20, 1.1))] == [UNKNOWN]
+    assert [state for _, state in states(hear(torn, ["open", "ajar"] * 40, 1.1))] == [UNKNOWN]
+
+
+def test_an_answer_between_uncertain_frames_becomes_the_state_and_one_that_is_rare_does_not() -> None:
+    often: list[str | None] = ["open", None]
+    rarely: list[str | None] = ["open", None, None, None, None]
+    for answers, state in ((often, "open"), (rarely, UNKNOWN)):
+        machine = a_machine()
+        hear(machine, ["closed"] * 11)
+        hear(machine, answers * 40, 1.1)
+        assert machine.state == state
 
 
 def test_an_entry_is_a_change_between_two_known_states_and_a_beginning_is_none() -> None:
@@ -113,7 +122,10 @@ def test_a_label_called_unknown_is_no_state_that_anything_enters() -> None:
 
 
 heard = st.lists(
-    st.tuples(st.integers(1, 40).map(lambda n: n / 16), st.sampled_from(["closed", "open", "ajar", None])), max_size=120
+    st.tuples(
+        st.integers(1, 40).map(lambda n: n / 16), st.sampled_from(["closed", "open", "ajar", None]), st.booleans()
+    ),
+    max_size=120,
 )
 rules = st.builds(
     StateRules, st.just(0.6), st.just(0.4), st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([1.0, 2.0]), st.just(2.0)
@@ -123,15 +135,15 @@ rules = st.builds(
 @settings(deadline=None)
 @given(heard, rules)
 def test_no_state_is_entered_or_left_without_having_been_said_or_missed_for_long(
-    shots: list[tuple[float, str | None]], rules: StateRules
+    shots: list[tuple[float, str | None, bool]], rules: StateRules
 ) -> None:
     machine = StateMachine(Question("state", ("closed", "open", "ajar")), rules)
     at, entered, began, known, entries = 0.0, 0.0, 0.0, None, 0
     spoken: list[tuple[float, str | None]] = []
-    for seconds, answer in shots:
+    for seconds, answer, stays in shots:
         at += seconds
         before = machine.state
-        change = machine.hear(answer, at)
+        change = machine.hear(answer, at, stays=stays)
         if seconds > rules.gap:
             began, spoken = at, []
         spoken.append((at, answer))
