@@ -80,8 +80,10 @@ def _print_states(console: Console, summary: Summary) -> None:
 
 
 def _print_levels(console: Console, kind: str, levels: dict[str, dict[str, object]]) -> None:
-    table = Table(kind, "last", "mean", "max", "visits")
+    keys = ("last", "mean", "max", "visits", "occupancy")
+    table = Table(kind, *keys, "mean stay")
     for name, level in levels.items():
-        cells = (level.get(key) for key in ("last", "mean", "max", "visits"))
-        table.add_row(name, *("" if cell is None else str(cell) for cell in cells))
+        dwell = level.get("dwell")
+        stay = dwell["mean"] if isinstance(dwell, dict) else None
+        table.add_row(name, *("" if cell is None else str(cell) for cell in (*map(level.get, keys), stay)))
     console.print(table)
