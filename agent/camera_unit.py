@@ -13,12 +13,16 @@ from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.slot import FrameSlot
 from agent.cameras.table import kind_of, open_source
 from agent.counting.clock import ClockWindow, utc_text
-from agent.counting.counter import FrameCounts, decoder_score, open_counter
+from agent.counting.counter import decoder_score, open_counter, questions_asked
+from agent.counting.frame_counts import FrameCounts
+from agent.counting.gaps import longest_gap
+from agent.counting.smoothing import Smoother
 from agent.counting.totals import LineTotals
-from agent.counting.window import WindowAccumulator, WindowCounts, longest_gap
+from agent.counting.window import WindowAccumulator, WindowCounts
 from agent.lanes import Stream
 from agent.model import RunningForm
 from agent.page.ports import Look
+from agent.states_now import StatesNow
 from agent.timings import Timings
 from agent.view import QUALITY_OF, ViewWatch
 from contracts.config import CameraConfig
@@ -35,7 +39,7 @@ _FPS_OVER = 5.0  # seconds that the frame rate is the mean of
 
 @dataclass(frozen=True)
 class _Counted:
-    """The last frame that was counted, and what it gave."""
+    """The last frame that was counted, what it gave, and what is shown of it: the counts, smoothed if that is asked."""
 
     frame: Frame
     counts: FrameCounts
@@ -83,7 +87,10 @@ class CameraUnit:
         self._ready = ready
         self._lock = threading.Lock()
         self._counter = open_counter(camera, spec)
-        self._window = WindowAccumulator(camera, time.monotonic())
+        self._smoother = Smoother(camera)
+        questions = questions_asked(spec)
+        self._states = StatesNow(camera.id, questions)
+        self._window = WindowAccumulator(camera, time.monotonic(), questions=questions)
         self._quality: Quality = "no_camera"
         self._last: _Counted | None = None
         self._counted_at: deque[float] = deque(maxlen=1024)
@@ -129,6 +136,7 @@ class CameraUnit:
             if self._form is not None:
                 counter.retune(self._form.spec)
             self._counter, self._camera = counter, camera
+            self._smoother = Smoother(camera)
             self._gap = longest_gap(camera)
             self._view.frozen_after = camera.frozen_after
             self._window.redefine(camera)
@@ -189,6 +197,7 @@ class CameraUnit:
         """
         with self._lock:
             quality, last, camera = self._quality, self._last, self._camera
+            states = self._states.told(totals, fresh=quality == "ok")
         fresh = last.counts if last is not None and quality == "ok" else None
         return CameraState(
             device=self._device,
@@ -197,11 +206,12 @@ class CameraUnit:
             available=quality == "ok",
             quality=quality,
             frame=last.frame.sequence if last is not None else None,
-            count=None if fresh is None else round(fresh.count, 3),
+            count=None if fresh is None or fresh.count is None else round(fresh.count, 3),
             zones={zone.name: _rounded(fresh, zone.name) for zone in camera.zone},
             lines={
                 line.name: _in_out(totals[self.id, line.name]) for line in camera.line if (self.id, line.name) in totals
             },
+            states=states,
         )
 
     def look_at(self) -> Look | None:
@@ -271,7 +281,8 @@ class CameraUnit:
             digest = self._form.artifact.digest if self._form is not None else None
             self._window.observe(counts, frame.captured_at, digest)
             self._quality = "ok"
-            self._last = _Counted(frame, counts, result)
+            self._last = _Counted(frame, self._smoother.update(counts, frame.shown_at), result)
+            self._states.take(counts.states, frame.wall_time)
             self.last_counted_at = time.monotonic()
             self.first_counted_at = self.first_counted_at or self.last_counted_at
             self.counted += 1

@@ -68,6 +68,9 @@ def count(
     score: Annotated[float | None, typer.Option(help="Instead of the model's own threshold, 0 to 1.")] = None,
     artifact: Annotated[str | None, typer.Option(help="Take this artifact, or refuse.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    true: Annotated[
+        float | None, typer.Option("--true", min=0.01, help="How many there truly are: finds a density camera's scale.")
+    ] = None,
     each: Annotated[bool, typer.Option("--each", help="Add the count of every frame or picture.")] = False,
     as_json: Json = False,
     log_level: Log = "warning",
@@ -93,6 +96,7 @@ def count(
         artifact=artifact,
         frames=frames,
         each=each,
+        true=true,
     )
     with counting_progress(without_credentials(source)) if sys.stderr.isatty() else nullcontext() as watching:
         summary = count_source(request, watching)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.slot import FrameSlot
 from agent.cameras.table import open_source
-from agent.counting.counter import FrameCounts, decoder_score, open_counter
-from agent.counting.totals import in_all, tally
+from agent.count_summary import Summary
+from agent.counting.counter import KIND_OF_DECODER, decoder_score, open_counter, questions_asked
 from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
 from agent.lanes import LanePool, Stream
@@ -46,6 +46,7 @@ class CountRequest:
         artifact: take this one, or refuse.
         frames: stop after so many.
         each: keep the count of every frame.
+        true: how many there truly are, on average over the frames; a density model's ``scale`` is found with it.
         engines: where the engines of this box are kept; the user's cache where None.
     """
 
@@ -58,6 +59,7 @@ class CountRequest:
     artifact: str | None = None
     frames: int | None = None
     each: bool = False
+    true: float | None = None
     engines: Path | None = None
 
 
@@ -74,55 +76,6 @@ class Watching:
     building: Callable[[str, BuildProgress], None] = lambda *_: None
 
 
-@dataclass
-class Summary:
-    """What was counted.
-
-    Args:
-        camera: its lines and zones.
-        artifact: what counted.
-        each: whether `document` lists every frame.
-        frames: number in the source and counts, of every frame.
-    """
-
-    camera: CameraConfig
-    artifact: str
-    each: bool
-    frames: list[tuple[int, FrameCounts]] = field(default_factory=list)
-
-    def document(self) -> dict[str, object]:
-        """The summary as plain data; ``count`` is there where no line and no zone was asked for."""
-        document: dict[str, object] = {"frames": len(self.frames), "artifact": self.artifact}
-        if self.camera.line:
-            document["lines"] = {line.name: self.line(line.name) for line in self.camera.line}
-        if self.camera.zone:
-            document["zones"] = {zone.name: self.zone(zone.name) for zone in self.camera.zone}
-        if not self.camera.line and not self.camera.zone:
-            document["count"] = self.count()
-        if self.each:
-            document["each"] = [
-                {"frame": number, "count": round(counts.count, 3)}
-                | ({"zones": {name: round(value, 3) for name, value in counts.zones.items()}} if counts.zones else {})
-                for number, counts in self.frames
-            ]
-        return document
-
-    def line(self, name: str) -> dict[str, object]:
-        """Crossings of a line."""
-        crossed = tally(c for _, counts in self.frames for c in counts.crossings if c.line == name)
-        return {"in": in_all(crossed, "in"), "out": in_all(crossed, "out"), "by_label": crossed}
-
-    def zone(self, name: str) -> dict[str, object]:
-        """The level of a zone, and visits where the model gives boxes."""
-        level = _level([counts.zones[name] for _, counts in self.frames])
-        visits = [counts.visits[name] for _, counts in self.frames if counts.visits is not None]
-        return {**level, "visits": sum(visits) if visits else None}
-
-    def count(self) -> Mapping[str, float | None]:
-        """The level of the whole picture."""
-        return _level([counts.count for _, counts in self.frames])
-
-
 def count_source(request: CountRequest, watching: Watching | None = None) -> Summary:
     """Count a source to its end, after waiting for the engine where the best artifact needs one.
 
@@ -137,13 +90,15 @@ def count_source(request: CountRequest, watching: Watching | None = None) -> Sum
     spec = bundle.manifest.model
     camera = _camera(request, spec)
     counter = open_counter(camera, spec)
+    _check_asked(request, spec)
     watching = watching or Watching()
     stop = threading.Event()
     source = open_source(camera, Wanted(spec.input), stop)
     try:
         model = _load(request, bundle, watching)
         counter.retune(model.spec)
-        summary = Summary(camera, model.artifact.id, request.each)
+        questions = tuple(question.name for question in questions_asked(spec))
+        summary = Summary(camera, model.artifact.id, request.each, questions, request.true)
         failed: list[int] = []
 
         def take(frame: Frame, result: Result | None) -> None:
@@ -207,6 +162,15 @@ def _check(summary: Summary, failed: list[int], source: str) -> None:
         raise CameraError(source, "expected frames, got none", "check the source")
 
 
+def _check_asked(request: CountRequest, spec: ModelSpec) -> None:
+    """Refuse what this kind of model cannot give."""
+    kind = KIND_OF_DECODER[spec.output.decoder]
+    if request.true is not None and kind != "density":
+        raise WrittenError(f"--true is for models that give a density map, {spec.name!r} gives {kind}; leave it out")
+    if request.labels and kind == "states":
+        raise WrittenError(f"--label is for models that find things, {spec.name!r} classifies; leave it out")
+
+
 def _camera(request: CountRequest, spec: ModelSpec) -> CameraConfig:
     for label in request.labels:
         if label not in spec.labels:
@@ -254,13 +218,3 @@ def _only(result: Result, labels: tuple[str, ...], spec: ModelSpec) -> Result:
         return result
     kept = np.isin(result.class_ids, [spec.labels.index(label) for label in labels])
     return Detections(result.boxes[kept], result.scores[kept], result.class_ids[kept])
-
-
-def _level(values: list[float]) -> dict[str, float | None]:
-    if not values:
-        return {"last": None, "mean": None, "max": None}
-    return {
-        "last": round(values[-1], 3),
-        "mean": round(float(np.mean(values)), 3),
-        "max": round(max(values), 3),
-    }

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from agent.count import Summary, Watching
+from agent.count import Watching
+from agent.count_summary import Summary
 from runtime.tensorrt.build import BuildProgress
 
 
@@ -42,11 +43,16 @@ def print_summary(summary: Summary) -> None:
         _print_lines(console, summary)
     if summary.camera.zone:
         _print_levels(console, "zone", {zone.name: summary.zone(zone.name) for zone in summary.camera.zone})
-    if not summary.camera.line and not summary.camera.zone:
+    if summary.questions:
+        _print_states(console, summary)
+    elif not summary.camera.line and not summary.camera.zone:
         _print_levels(console, "count", {"whole picture": dict(summary.count())})
+    if summary.true is not None:
+        console.print(f"scale = {summary.scale():g} in the camera's table makes the mean {summary.true:g}")
     if summary.each:
         for number, counts in summary.frames:
-            console.print(f"frame {number}: {counts.count:.2f}")
+            shown = ", ".join(counts.states.values()) if counts.count is None else f"{counts.count:.2f}"
+            console.print(f"frame {number}: {shown}")
 
 
 def _print_lines(console: Console, summary: Summary) -> None:
@@ -61,9 +67,23 @@ def _print_lines(console: Console, summary: Summary) -> None:
     console.print(table)
 
 
+def _print_states(console: Console, summary: Summary) -> None:
+    table = Table("question", "state", "share of frames", "entries")
+    for name in summary.questions:
+        states = summary.states(name)
+        share, entries = states["share"], states["entries"]
+        assert isinstance(share, dict)
+        assert isinstance(entries, dict)
+        for state in sorted({*share, *entries}):
+            table.add_row(name, state, f"{share.get(state, 0):.1%}", str(entries.get(state, 0)))
+    console.print(table)
+
+
 def _print_levels(console: Console, kind: str, levels: dict[str, dict[str, object]]) -> None:
-    table = Table(kind, "last", "mean", "max", "visits")
+    keys = ("last", "mean", "max", "visits", "occupancy")
+    table = Table(kind, *keys, "mean stay")
     for name, level in levels.items():
-        cells = (level.get(key) for key in ("last", "mean", "max", "visits"))
-        table.add_row(name, *("" if cell is None else str(cell) for cell in cells))
+        dwell = level.get("dwell")
+        stay = dwell["mean"] if isinstance(dwell, dict) else None
+        table.add_row(name, *("" if cell is None else str(cell) for cell in (*map(level.get, keys), stay)))
     console.print(table)

@@ -16,6 +16,8 @@ from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
 from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
+from agent.counting.counter import questions_asked
+from agent.counting.states import Question
 from agent.drawn import DrawnChanges
 from agent.facts import device_facts
 from agent.home_assistant import HomeAssistant
@@ -36,7 +38,7 @@ from agent.retained import RetainedStates
 from agent.slots import Slots
 from agent.store import Store
 from agent.timings import Timings
-from contracts.config import AgentConfig, PageConfig
+from contracts.config import AgentConfig, CameraConfig, PageConfig
 from contracts.desired import Reported, RunningModel, WrongField
 from contracts.errors import DeviceError, StorageError
 from contracts.facts import FactValue
@@ -124,7 +126,9 @@ class Daemon:
             _set_log_level(config)
         self._closing.append(partial(self._cameras.close, _PATIENCE))
         self._cameras.open(config.camera)
-        self._ledger = Ledger(self._store, Origin(config.device, self._boot_id), config.camera, clock_synced)
+        self._ledger = Ledger(
+            self._store, Origin(config.device, self._boot_id), config.camera, clock_synced, self._questions
+        )
         self._link = MqttLink(
             config.broker, config.device, self._boot_id, self._store, hello=self._hello, receiver=self._receive
         )
@@ -207,6 +211,10 @@ class Daemon:
             wake=self._bell.ring,
         )
         return RemoteConfig(self._local, RemoteStore.under(Path(self._local.state_dir)), settings)
+
+    def _questions(self, camera: CameraConfig) -> Sequence[Question]:
+        """What a camera's model answers, where it classifies."""
+        return questions_asked(self._slots[camera.model].spec)
 
     def _show(self, config: PageConfig) -> None:
         """Open the page; what stands against it is said, and counting goes on."""

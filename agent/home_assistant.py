@@ -10,9 +10,11 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, get_args
 
+from agent.counting.counter import questions_asked
+from agent.counting.states import UNKNOWN, Question
 from agent.mqtt.ports import ForeignTopic, Outlet, Received
 from contracts.config import AgentConfig, CameraConfig, HomeAssistantConfig
 from contracts.errors import StorageError
@@ -71,7 +73,7 @@ class HomeAssistant:
         topics, known = self._recall()
         wanted = config.home_assistant
         topic = None if wanted is None else ForeignTopic(discovery_topic(wanted, config.device))
-        current = {} if wanted is None else components(config)
+        current = {} if wanted is None else components(config, specs)
         gone = {key: platform for key, platform in known.items() if key not in current} if wanted else {}
         gone = dict(list(gone.items())[-_MOST_GONE:])
         platforms = {key: str(component["platform"]) for key, component in current.items()}
@@ -136,7 +138,7 @@ def document(config: AgentConfig, specs: Mapping[str, ModelSpec], gone: Mapping[
         specs: the models that count.
         gone: keys and platforms of entities that were there once: Home Assistant keeps what is only left out.
     """
-    entities: dict[str, Component] = {**components(config), **{key: {"platform": gone[key]} for key in gone}}
+    entities: dict[str, Component] = {**components(config, specs), **{key: {"platform": gone[key]} for key in gone}}
     return {
         "device": {
             "identifiers": [f"edgetally_{config.device}"],
@@ -153,24 +155,29 @@ def document(config: AgentConfig, specs: Mapping[str, ModelSpec], gone: Mapping[
     }
 
 
-def components(config: AgentConfig) -> dict[str, Component]:
+def components(config: AgentConfig, specs: Mapping[str, ModelSpec]) -> dict[str, Component]:
     """All entities of a box by their keys; the keys' capitals keep names apart, which have none."""
     found: dict[str, Component] = dict(_health_entities(config))
     for camera in config.camera:
-        found |= _camera_entities(config, camera)
+        found |= _camera_entities(config, camera, questions_asked(specs[camera.model]))
     for key, component in found.items():
         component["unique_id"] = f"edgetally_{config.device}_{key}"
     return found
 
 
-def _camera_entities(config: AgentConfig, camera: CameraConfig) -> Iterator[tuple[str, Component]]:
+def _camera_entities(
+    config: AgentConfig, camera: CameraConfig, questions: Sequence[Question]
+) -> Iterator[tuple[str, Component]]:
     state = str(Topic(config.device, Channel.CAMERA_STATE, camera.id))
     key = f"CAMERA_{camera.id}"
     fresh = [_connected(config.device), _fresh(state)]
     level: Component = {"platform": "sensor", "state_topic": state, "availability": fresh, "availability_mode": "all"}
     measured = level | {"state_class": "measurement", "suggested_display_precision": 1}
     total = level | {"state_class": "total_increasing", "suggested_display_precision": 0}
-    yield f"{key}_COUNT", measured | {"name": f"{camera.id} count", "value_template": _template("['count']")}
+    for question in questions:
+        yield f"{key}_STATE_{question.name}", level | _state_entity(camera.id, question)
+    if not questions:
+        yield f"{key}_COUNT", measured | {"name": f"{camera.id} count", "value_template": _template("['count']")}
     for zone in camera.zone:
         value = _template(f"['zones'].get('{zone.name}')")
         yield f"{key}_ZONE_{zone.name}", measured | {"name": f"{camera.id} {zone.name}", "value_template": value}
@@ -180,6 +187,17 @@ def _camera_entities(config: AgentConfig, camera: CameraConfig) -> Iterator[tupl
             name = f"{camera.id} {line.name} {way}"
             yield f"{key}_LINE_{line.name}_{way.upper()}", total | {"name": name, "value_template": value}
     yield from _camera_diagnostics(config, camera.id, state).items()
+
+
+def _state_entity(camera: str, question: Question) -> Component:
+    """What tells a state; Home Assistant has a word of its own for one that is not known."""
+    state = f"value_json['states'].get('{question.name}', {{}}).get('state')"
+    return {
+        "name": f"{camera} {question.name}",
+        "device_class": "enum",
+        "options": [label for label in question.labels if label != UNKNOWN],
+        "value_template": f"{{{{ None if {state} == '{UNKNOWN}' else {state} }}}}",
+    }
 
 
 def _camera_diagnostics(config: AgentConfig, camera: str, state: str) -> dict[str, Component]:

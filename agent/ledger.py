@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 
 from agent.counting.clock import utc_text
 from agent.counting.lines import Direction
-from agent.counting.totals import LineTotals, Tally, added, definition_digest, in_all
-from agent.counting.window import QualityChange, TimedCrossing, WindowCounts
+from agent.counting.state_sums import StateSums
+from agent.counting.states import Question
+from agent.counting.totals import LineTotals, Tally, added, definition_digest, in_all, state_key, states_digest
+from agent.counting.window import QualityChange, TimedCrossing, TimedStateChange, WindowCounts
 from agent.store import Counter, LineDefinition, ReportDraft, Store
 from contracts.config import CameraConfig
 from contracts.errors import StorageError
-from contracts.messages import CountReport, CrossingEvent, Crossings, QualityEvent
+from contracts.messages import CountReport, CrossingEvent, Crossings, QualityEvent, StateCounts, StateEvent
 from contracts.topics import Channel, Topic
+
+_Event = TimedCrossing | QualityChange | TimedStateChange
 
 _log = logging.getLogger(__name__)
 
@@ -51,17 +55,24 @@ class Ledger:
         origin: what every report says of who counted.
         cameras: whose lines have counters.
         synced: whether the wall clock can be believed.
+        questions: what a camera's model answers, where it classifies; their states have counters too.
 
     Raises:
         StorageError: the counters cannot be opened.
     """
 
     def __init__(
-        self, store: Store, origin: Origin, cameras: Sequence[CameraConfig], synced: Callable[[], bool | None]
+        self,
+        store: Store,
+        origin: Origin,
+        cameras: Sequence[CameraConfig],
+        synced: Callable[[], bool | None],
+        questions: Callable[[CameraConfig], Sequence[Question]] = lambda _: (),
     ) -> None:
         self._store = store
         self._origin = origin
         self._synced = synced
+        self._questions = questions
         self._totals: dict[tuple[str, str], LineTotals] = {}
         self._with_events: frozenset[str] = frozenset()
         self._waiting: deque[WindowCounts | Cameras] = deque()
@@ -71,7 +82,7 @@ class Ledger:
 
     @property
     def totals(self) -> Mapping[tuple[str, str], LineTotals]:
-        """Committed totals by camera and line."""
+        """Committed totals by camera and line, or `state_key` of a question."""
         return self._totals
 
     @property
@@ -124,12 +135,8 @@ class Ledger:
 
     def _define(self, cameras: Cameras) -> None:
         """Open the counters of these cameras' lines, and close all others."""
-        lines = [
-            LineDefinition(camera.id, line.name, definition_digest(camera.id, line))
-            for camera in cameras
-            for line in camera.line
-        ]
-        self._totals = {key: _totals(counter) for key, counter in self._store.counters(lines).items()}
+        counted = [one for camera in cameras for one in _definitions(camera, self._questions(camera))]
+        self._totals = {key: _totals(counter) for key, counter in self._store.counters(counted).items()}
         self._with_events = frozenset(camera.id for camera in cameras if camera.events)
 
     def _lose_oldest(self) -> int:
@@ -147,8 +154,8 @@ class Ledger:
         self.windows_lost += 1
         self._lost.numbers += 1
         if window.camera in self._with_events:
-            self._lost.numbers += len(window.crossings) + len(window.changes)
-        for name, crossed in window.lines.items():
+            self._lost.numbers += window.events
+        for name, crossed in window.tallies.items():
             key = (window.camera, name)
             self._lost.crossed[key] = added(self._lost.crossed.get(key, {}), crossed)
 
@@ -158,7 +165,7 @@ class Ledger:
         """What is published of a window: its events, where they are wanted, then its report."""
         if window.camera in self._with_events:
             topic = Topic(self._origin.device, Channel.CAMERA_EVENTS, window.camera)
-            events: list[TimedCrossing | QualityChange] = [*window.crossings, *window.changes]
+            events: list[_Event] = [*window.crossings, *window.state_changes, *window.changes]
             for one in sorted(events, key=lambda event: event.at):
                 yield ReportDraft(topic, self._event(window.camera, one, totals, late=late))
         yield self._draft(window, totals, late=late)
@@ -166,11 +173,11 @@ class Ledger:
     def _event(
         self,
         camera: str,
-        one: TimedCrossing | QualityChange,
+        one: _Event,
         totals: Mapping[tuple[str, str], LineTotals],
         *,
         late: bool,
-    ) -> CrossingEvent | QualityEvent:
+    ) -> CrossingEvent | QualityEvent | StateEvent:
         common = {
             "store_id": "",
             "seq": 0,
@@ -183,13 +190,20 @@ class Ledger:
         }
         if isinstance(one, QualityChange):
             return QualityEvent.model_validate({**common, "before": one.before, "quality": one.quality})
+        if isinstance(one, TimedStateChange):
+            change = one.change
+            counter_id = totals[camera, state_key(change.question)].counter_id
+            said = {"question": change.question, "before": change.before, "state": change.state}
+            return StateEvent.model_validate({**common, **said, "entry": change.is_entry, "counter_id": counter_id})
         crossing = one.crossing
         counter_id = totals[camera, crossing.line].counter_id
         what = {"line": crossing.line, "direction": crossing.direction, "label": crossing.label}
         return CrossingEvent.model_validate({**common, **what, "counter_id": counter_id, "track": crossing.track_id})
 
     def _draft(self, window: WindowCounts, totals: dict[tuple[str, str], LineTotals], *, late: bool) -> ReportDraft:
-        lines = {name: self._cross(window, name, crossed, totals) for name, crossed in window.lines.items()}
+        for name, crossed in window.tallies.items():
+            totals[window.camera, name] = totals[window.camera, name].add(crossed)
+        total = {name: totals[window.camera, name] for name in window.tallies}
         report = CountReport(
             store_id="",
             seq=0,
@@ -207,24 +221,11 @@ class Ledger:
             earlier_digests=window.artifacts[:-1],
             count=window.count,
             zones=dict(window.zones),
-            lines=lines,
+            lines={name: _crossings(crossed, total[name]) for name, crossed in window.lines.items()},
+            states={name: _states(sums, total[state_key(name)]) for name, sums in window.states.items()},
+            scale=window.scale,
         )
         return ReportDraft(Topic(self._origin.device, Channel.CAMERA_COUNTS, window.camera), report)
-
-    @staticmethod
-    def _cross(window: WindowCounts, name: str, crossed: Tally, totals: dict[tuple[str, str], LineTotals]) -> Crossings:
-        key = (window.camera, name)
-        total = totals[key] = totals[key].add(crossed)
-        return Crossings(
-            counter_id=total.counter_id,
-            since=total.since,
-            in_=in_all(crossed, "in"),
-            out=in_all(crossed, "out"),
-            by_label=_plain(crossed),
-            total_in=total.total_in,
-            total_out=total.total_out,
-            total_by_label=_plain(total.by_label),
-        )
 
 
 @dataclass
@@ -252,6 +253,40 @@ def _leading(waiting: Iterable[WindowCounts | Cameras]) -> list[WindowCounts]:
             break
         run.append(one)
     return run
+
+
+def _definitions(camera: CameraConfig, questions: Sequence[Question]) -> Iterator[LineDefinition]:
+    """All of a camera that has a counter."""
+    for line in camera.line:
+        yield LineDefinition(camera.id, line.name, definition_digest(camera.id, line))
+    for question in questions:
+        yield LineDefinition(camera.id, state_key(question.name), states_digest(camera.id, question, camera.states))
+
+
+def _crossings(crossed: Tally, total: LineTotals) -> Crossings:
+    """What a report says of a line."""
+    return Crossings(
+        counter_id=total.counter_id,
+        since=total.since,
+        in_=in_all(crossed, "in"),
+        out=in_all(crossed, "out"),
+        by_label=_plain(crossed),
+        total_in=total.total_in,
+        total_out=total.total_out,
+        total_by_label=_plain(total.by_label),
+    )
+
+
+def _states(sums: StateSums, total: LineTotals) -> StateCounts:
+    """What a report says of a question's states."""
+    return StateCounts(
+        counter_id=total.counter_id,
+        since=total.since,
+        last=sums.last,
+        seconds=None if sums.last is None else dict(sums.kept()),
+        entries=dict(sums.entries),
+        total_entries=total.entries,
+    )
 
 
 def _totals(counter: Counter) -> LineTotals:

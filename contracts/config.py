@@ -75,6 +75,29 @@ class ZoneConfig(WrittenModel):
         return self
 
 
+class StatesConfig(WrittenModel):
+    """When a classifier's answer becomes the camera's state; a camera whose model finds things has none."""
+
+    hold_seconds: float = Field(
+        1.0, ge=0.1, le=3600, description="how much longer another answer must come than not, before it is the state"
+    )
+    unknown_seconds: float = Field(
+        3.0, ge=0.1, le=3600, description="the same without the state's own answer, before it is unknown"
+    )
+    stay_score: float | None = Field(
+        None, gt=0, lt=1, description="the state's own answer counts down to this; 3/4 of `score` where left out"
+    )
+
+    @model_validator(mode="after")
+    def _unknown_comes_last(self) -> Self:
+        if self.unknown_seconds < self.hold_seconds:
+            raise ValueError(
+                f"'unknown_seconds' should be at least 'hold_seconds' ({self.hold_seconds:g}), got "
+                f"{self.unknown_seconds:g}: every change would be one to unknown first"
+            )
+        return self
+
+
 class CameraConfig(WrittenModel):
     """One camera.
 
@@ -100,6 +123,11 @@ class CameraConfig(WrittenModel):
     input_format: str | None = Field(None, pattern=r"^[a-z0-9_]{1,32}$", description="asked of /dev/video, as mjpeg")
     score: float | None = Field(None, gt=0, lt=1, description="instead of the model's own threshold")
     events: bool = Field(default=False, description="publish each crossing too, not only sums; costs bytes")
+    scale: float = Field(1.0, ge=0.01, le=100, description="density counts are multiplied with it: see docs/counts.md")
+    smoothing_seconds: float | None = Field(
+        None, gt=0, le=3600, description="time constant of a mean over frames, for the counts shown now; not in reports"
+    )
+    states: StatesConfig | None = Field(None, description="when a classifier's answers change the camera's state")
     line: tuple[LineConfig, ...] = ()
     zone: tuple[ZoneConfig, ...] = ()
 

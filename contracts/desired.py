@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, Field, create_model, model_validator
 from typing_extensions import Self
 
-from contracts.config import AgentConfig, BrokerConfig, CameraConfig, LineConfig, Point, TlsConfig, ZoneConfig
+from contracts.config import (
+    AgentConfig,
+    BrokerConfig,
+    CameraConfig,
+    LineConfig,
+    Point,
+    StatesConfig,
+    TlsConfig,
+    ZoneConfig,
+)
 from contracts.documents import Id, MachineModel, Sha256, WrittenModel
 
 LARGEST_DOCUMENT = 262_144  # bytes, its envelope included
@@ -94,7 +103,14 @@ else:
         polygon=Annotated[tuple[Point, ...], Field(min_length=3, max_length=_MOST_POINTS)],
         enabled=_ENABLED,
     )
-    _CameraPart = _part_of(CameraConfig, id=(Id, ...), line=_rows(_LinePart), zone=_rows(_ZonePart), enabled=_ENABLED)
+    _CameraPart = _part_of(
+        CameraConfig,
+        id=(Id, ...),
+        states=_part_of(StatesConfig) | None,
+        line=_rows(_LinePart),
+        zone=_rows(_ZonePart),
+        enabled=_ENABLED,
+    )
     _ConfigPart = _part_of(
         AgentConfig,
         only=frozenset({"window_seconds", "state_seconds", "health_seconds", "log_level"}),

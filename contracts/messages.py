@@ -26,10 +26,24 @@ class Level(MachineModel):
     max: float
 
 
+class Dwell(MachineModel):
+    """Stays in a zone that ended in the window: how many, and their mean and longest in seconds, None of no stay."""
+
+    n: int
+    mean: float | None
+    max: float | None
+
+
 class ZoneCounts(Level):
-    """A zone's level; ``visits`` is how many tracks stayed in it (None for models without boxes)."""
+    """A zone's level, and what is known of a model that gives boxes; None for others.
+
+    ``visits`` is how many tracks stayed in it; ``occupancy`` the share of the observed seconds in which at least one
+    was there, 0 to 1; ``dwell`` tells of the stays that ended, a thing that went and came back having two.
+    """
 
     visits: int | None = None
+    occupancy: float | None = Field(None, ge=0, le=1)
+    dwell: Dwell | None = None
 
 
 class Crossings(MachineModel):
@@ -47,6 +61,22 @@ class Crossings(MachineModel):
     total_by_label: dict[str, dict[Literal["in", "out"], int]] = Field(default_factory=dict)
 
 
+class StateCounts(MachineModel):
+    """The states of one of a classifier's questions, of the window and since the counter began.
+
+    ``last`` is the state at the window's end and ``seconds`` how long each was held, ``unknown`` among them: together
+    the observed seconds. Both are None where no frame was counted. ``entries`` are changes into a state that were seen;
+    a state that is not named had none.
+    """
+
+    counter_id: str
+    since: str
+    last: str | None
+    seconds: dict[str, float] | None
+    entries: dict[str, int] = Field(default_factory=dict)
+    total_entries: dict[str, int] = Field(default_factory=dict)
+
+
 class Window(MachineModel):
     """A window's borders."""
 
@@ -59,9 +89,11 @@ class CountReport(MachineModel):
 
     ``(store_id, seq)`` identifies it: rising by one over all reports and events of a box and across boots, so that a
     gap is visible and a repeated delivery harmless. ``count`` and the zones are None where no frame was counted: no
-    data is not zero. ``coverage`` is observed seconds over window seconds, 0 to 1. ``artifact_digest`` is of what
-    counted the window's last frame, None where none was counted; ``earlier_digests`` of what counted before it in
-    this window, where a model was swapped for another.
+    data is not zero; ``count`` also where the model classifies, which gives ``states`` instead. ``scale`` is what a
+    density model's counts were multiplied with for this camera, None where they are as the model gave them.
+    ``coverage`` is observed seconds over window seconds, 0 to 1. ``artifact_digest`` is of what counted the window's
+    last frame, None where none was counted; ``earlier_digests`` of what counted before it in this window, where a
+    model was swapped for another.
     """
 
     store_id: str
@@ -81,6 +113,8 @@ class CountReport(MachineModel):
     count: Level | None
     zones: dict[str, ZoneCounts | None] = Field(default_factory=dict)
     lines: dict[str, Crossings] = Field(default_factory=dict)
+    states: dict[str, StateCounts] = Field(default_factory=dict)
+    scale: float | None = None
 
 
 class Event(MachineModel):
@@ -123,6 +157,29 @@ class QualityEvent(Event):
     quality: Quality
 
 
+class StateEvent(Event):
+    """A question's state changed; numbered and switched on like crossings, also counted in a CountReport.
+
+    ``at`` is when the frame was taken with which it was certain. ``entry`` is whether it counts as an entry: the state
+    that was known last was another one.
+    """
+
+    kind: Literal["state"] = "state"
+    question: Id
+    counter_id: str
+    before: str
+    state: str
+    entry: bool
+
+
+class StateNow(MachineModel):
+    """The state of one question, and since when; None without fresh frames. ``entries`` are totals, by state."""
+
+    state: str | None
+    since: str | None
+    entries: dict[str, int] = Field(default_factory=dict)
+
+
 class CameraState(MachineModel):
     """What a camera shows now; retained. ``frame`` is the sequence number of the last frame counted."""
 
@@ -135,6 +192,7 @@ class CameraState(MachineModel):
     count: float | None
     zones: dict[str, float | None] = Field(default_factory=dict)
     lines: dict[str, dict[str, int]] = Field(default_factory=dict)
+    states: dict[str, StateNow] = Field(default_factory=dict)
 
 
 class Status(MachineModel):

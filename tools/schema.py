@@ -28,6 +28,7 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "count-report": messages.CountReport,
     "crossing-event": messages.CrossingEvent,
     "quality-event": messages.QualityEvent,
+    "state-event": messages.StateEvent,
     "health": messages.Health,
     "desired": desired.Desired,
     "desired-envelope": desired.SignedEnvelope,

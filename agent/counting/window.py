@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.counting.clock import ClockWindow, utc_text
-from agent.counting.counter import FrameCounts
+from agent.counting.frame_counts import FrameCounts
+from agent.counting.gaps import longest_gap
+from agent.counting.levels import Levels, ZoneSums
 from agent.counting.lines import Crossing
-from agent.counting.totals import Tally, tally
+from agent.counting.state_sums import StateSums
+from agent.counting.states import Question, StateChange
+from agent.counting.totals import Tally, entries_tally, state_key, tally
 from contracts.config import CameraConfig
 from contracts.messages import Level, Quality, Window, ZoneCounts
 
@@ -23,6 +27,14 @@ class TimedCrossing:
     """A crossing and when its frame was taken, in seconds since 1970."""
 
     crossing: Crossing
+    at: float
+
+
+@dataclass(frozen=True)
+class TimedStateChange:
+    """A change of a state and when its frame was taken, in seconds since 1970."""
+
+    change: StateChange
     at: float
 
 
@@ -46,12 +58,16 @@ class WindowCounts:
         frames_dropped: frames that were not, by cause.
         coverage: observed seconds over the window's, 0 to 1; 0 where no frame was counted.
         quality: what held for most of the window, the worse of equals; never ``ok`` where no frame was counted.
-        count: things in the picture; None where no frame was counted, which is not the same as zero.
+        count: things in the picture; None where no frame was counted, which is not the same as zero, and of a model
+            that classifies.
         zones: things in each zone, and visits; None likewise.
         lines: crossings of the window; every line is there, and with no frame counted it is empty with coverage 0.
         artifacts: digests of what counted its frames, in the order in which they did.
         crossings: one by one, in their order; the same that ``lines`` adds up.
         changes: of the quality, in their order; of very many the first and the last.
+        states: of every question; with no frame counted they are empty.
+        state_changes: one by one, in their order.
+        scale: what the model's counts were multiplied with; None where they are as it gave them.
     """
 
     camera: str
@@ -66,6 +82,20 @@ class WindowCounts:
     artifacts: tuple[str, ...] = ()
     crossings: tuple[TimedCrossing, ...] = ()
     changes: tuple[QualityChange, ...] = ()
+    states: Mapping[str, StateSums] = field(default_factory=dict)
+    state_changes: tuple[TimedStateChange, ...] = ()
+    scale: float | None = None
+
+    @property
+    def tallies(self) -> dict[str, Tally]:
+        """What each counter of the camera rises by, under the names that `agent.counting.totals` gives them."""
+        entries = {state_key(name): entries_tally(sums.entries) for name, sums in self.states.items()}
+        return {**self.lines, **entries}
+
+    @property
+    def events(self) -> int:
+        """How many events it tells of."""
+        return len(self.crossings) + len(self.changes) + len(self.state_changes)
 
 
 @dataclass(frozen=True)
@@ -76,11 +106,6 @@ class _Note:
     quality: Quality
     frame: FrameCounts | None = None
     artifact: str | None = None
-
-
-def longest_gap(camera: CameraConfig) -> float:
-    """Seconds that one frame may stand for: until the counts are stale, or as long as a low rate asked for needs."""
-    return max(camera.stale_after, 1.5 / camera.fps if camera.fps else 0.0)
 
 
 class WindowAccumulator:
@@ -96,10 +121,18 @@ class WindowAccumulator:
         camera: whose frames; its lines and zones are reported even where nothing happened.
         begins: monotonic seconds at which the first window begins to be kept.
         quality: what holds until the first frame.
+        questions: of a classifier; they are reported even where nothing happened.
     """
 
-    def __init__(self, camera: CameraConfig, begins: float, quality: Quality = "no_camera") -> None:
+    def __init__(
+        self,
+        camera: CameraConfig,
+        begins: float,
+        quality: Quality = "no_camera",
+        questions: Sequence[Question] = (),
+    ) -> None:
         self._camera = camera
+        self._questions = [question.name for question in questions]
         self._longest_gap = longest_gap(camera)
         self._now = self._latest = begins
         self._quality: Quality = quality
@@ -144,11 +177,14 @@ class WindowAccumulator:
             coverage=min(1.0, self._seconds["ok"] / window.seconds) if counted else 0.0,
             quality=self._prevailing(),
             count=self._count.level() if counted else None,
-            zones={zone.name: self._zone(zone.name) if counted else None for zone in self._camera.zone},
+            zones={name: sums.counts() if counted else None for name, sums in self._zones.items()},
             lines={line.name: self._crossed(line.name) for line in self._camera.line},
             artifacts=tuple(self._artifacts),
             crossings=tuple(TimedCrossing(crossing, window.utc(at)) for crossing, at in self._crossings),
             changes=tuple(QualityChange(before, quality, window.utc(at)) for before, quality, at in self._changes),
+            states={name: sums if counted else StateSums() for name, sums in self._states.items()},
+            state_changes=tuple(TimedStateChange(change, window.utc(at)) for change, at in self._state_changes),
+            scale=self._camera.scale if self._camera.scale != 1 else None,
         )
         self._clear()
         return counts
@@ -166,10 +202,11 @@ class WindowAccumulator:
     def _clear(self) -> None:
         self._frames = 0
         self._seconds: dict[Quality, float] = dict.fromkeys(_WORST_FIRST, 0.0)
-        self._count = _Levels()
-        self._zones = {zone.name: _Levels() for zone in self._camera.zone}
-        self._visits: dict[str, int] = {}
+        self._count = Levels()
+        self._zones = {zone.name: ZoneSums() for zone in self._camera.zone}
+        self._states = {name: StateSums() for name in self._questions}
         self._crossings: list[tuple[Crossing, float]] = []
+        self._state_changes: list[tuple[StateChange, float]] = []
         self._changes: list[tuple[Quality, Quality, float]] = []
         self._artifacts: list[str] = []
 
@@ -200,7 +237,10 @@ class WindowAccumulator:
         self._frames += 1
         self._crossings += [(crossing, at) for crossing in frame.crossings]
         for name, visits in (frame.visits or {}).items():
-            self._visits[name] = self._visits.get(name, 0) + visits
+            self._zones[name].take(visits, frame.stays.get(name, ()))
+        for change in frame.changes:
+            self._states[change.question].enter(change)
+            self._state_changes.append((change, at))
         if artifact is not None and artifact not in self._artifacts[-1:]:
             self._artifacts.append(artifact)
         self._show(frame, 0.0)
@@ -218,9 +258,12 @@ class WindowAccumulator:
         self._now = max(at, self._now)
 
     def _show(self, frame: FrameCounts, seconds: float) -> None:
-        self._count.add(frame.count, seconds)
+        if frame.count is not None:
+            self._count.add(frame.count, seconds)
         for name, value in frame.zones.items():
-            self._zones[name].add(value, seconds)
+            self._zones[name].hold(value, seconds)
+        for name, state in frame.states.items():
+            self._states[name].hold(state, seconds)
 
     def _prevailing(self) -> Quality:
         """What held for most of the window; with no frame counted, what is wrong."""
@@ -229,10 +272,6 @@ class WindowAccumulator:
         if not self._frames and most == 0:
             return "stale"
         return next(quality for quality in candidates if self._seconds[quality] == most)
-
-    def _zone(self, name: str) -> ZoneCounts:
-        level = self._zones[name].level()
-        return ZoneCounts(**level.model_dump(), visits=self._visits.get(name))
 
     def _crossed(self, name: str) -> Tally:
         return tally(crossing for crossing, _ in self._crossings if crossing.line == name)
@@ -245,23 +284,3 @@ class WindowAccumulator:
             new[cause] = number - before if number >= before else number
         self._dropped = dict(dropped)
         return new
-
-
-class _Levels:
-    """Last, least, most and mean over time of a value."""
-
-    def __init__(self) -> None:
-        self._last, self._least, self._most = 0.0, float("inf"), float("-inf")
-        self._sum = self._seconds = 0.0
-
-    def add(self, value: float, seconds: float) -> None:
-        """Take in a value that held for some seconds, 0 where that is not known yet."""
-        self._last, self._least, self._most = value, min(self._least, value), max(self._most, value)
-        self._sum += value * seconds
-        self._seconds += seconds
-
-    def level(self) -> Level:
-        """What was taken in; the mean of no time is the last value."""
-        mean = self._sum / self._seconds if self._seconds > 0 else self._last
-        # Rounding must not put the mean outside of what it is the mean of.
-        return Level(last=self._last, mean=min(max(mean, self._least), self._most), min=self._least, max=self._most)

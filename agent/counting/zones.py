@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.counting.boxes import anchor_point
 from agent.counting.tracks import Track
@@ -19,13 +20,39 @@ AWAY_SECONDS = 2.0
 """How long a track may be outside, or unseen, without beginning its stay anew."""
 
 
+class ZoneSeen(NamedTuple):
+    """What one frame adds to a zone.
+
+    Args:
+        present: how many are in it now: confirmed tracks with their anchor inside, seen or unseen for no more than
+            `GRACE_SECONDS`.
+        visits: how many became certain: a track visits a zone once while it is followed, however often it comes back.
+        stays: seconds of each stay that ended, of those that lasted long enough for a visit. Who was away for more
+            than `AWAY_SECONDS` and comes back begins another stay, so the sum is the time that they were in the zone.
+    """
+
+    present: float
+    visits: int
+    stays: tuple[float, ...]
+
+
 @dataclass
 class _Stay:
-    """A track's time in the zone: monotonic seconds since when and until when, and whether it was counted."""
+    """A track's time in the zone: monotonic seconds since when and until when.
+
+    Args:
+        since: when it came, monotonic seconds.
+        until: when it was last seen there.
+        believed: whether the track is.
+        visited: whether the visit was counted.
+        told: whether the stay was said to have ended.
+    """
 
     since: float
     until: float
-    counted: bool = False
+    believed: bool = False
+    visited: bool = False
+    told: bool = False
 
 
 class ZoneCounter:
@@ -43,28 +70,21 @@ class ZoneCounter:
         self._dwell = dwell_seconds
         self._stays: dict[int, _Stay] = {}
 
-    def update(self, tracks: Iterable[Track], at: float) -> tuple[float, int]:
+    def update(self, tracks: Iterable[Track], at: float) -> ZoneSeen:
         """Take in one frame's tracks.
 
         Args:
             tracks: all that the tracker gave, unseen ones too.
             at: monotonic seconds of the frame.
-
-        Returns:
-            How many are in the zone now: confirmed tracks with their anchor inside, seen or unseen for no more than
-            `GRACE_SECONDS`. And how many visits became certain in this frame: a track visits a zone once while it is
-            followed, however often it comes back.
         """
+        tracks = tuple(tracks)
+        stays = tuple(self._ended({track.track_id for track in tracks}, at))
         present = visits = 0
-        followed = set()
         for track in tracks:
-            followed.add(track.track_id)
             if track.label in self._wanted and self._is_inside(track):
                 present += track.confirmed and track.unseen <= GRACE_SECONDS
                 visits += track.seen_now and self._stays_on(track, at)
-        for track_id in self._stays.keys() - followed:
-            del self._stays[track_id]
-        return float(present), visits
+        return ZoneSeen(float(present), visits, stays)
 
     def _is_inside(self, track: Track) -> bool:
         return contains(self.zone.polygon, anchor_point(track.box, self.zone.anchor))
@@ -73,12 +93,28 @@ class ZoneCounter:
         """Note that a track is in the zone; tell whether it became a visit just now."""
         stay = self._stays.setdefault(track.track_id, _Stay(at, at))
         if at - stay.until > AWAY_SECONDS:
-            stay.since = at
-        stay.until = at
-        if stay.counted or not track.confirmed or at - stay.since < self._dwell:
+            stay.since, stay.told = at, False
+        stay.until, stay.believed = at, track.confirmed
+        if stay.visited or not self._is_visit(stay):
             return False
-        stay.counted = True
+        stay.visited = True
         return True
+
+    def _is_visit(self, stay: _Stay) -> bool:
+        return stay.believed and stay.until - stay.since >= self._dwell
+
+    def _ended(self, followed: set[int], at: float) -> list[float]:
+        """Seconds of the stays that ended; of tracks that are gone nothing is kept."""
+        found = []
+        for track_id, stay in list(self._stays.items()):
+            if track_id in followed and at - stay.until <= AWAY_SECONDS:
+                continue
+            if self._is_visit(stay) and not stay.told:
+                found.append(stay.until - stay.since)
+            stay.told = True
+            if track_id not in followed:
+                del self._stays[track_id]
+        return found
 
 
 def contains(polygon: Sequence[Point], point: Point) -> bool:

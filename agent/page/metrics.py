@@ -54,6 +54,8 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_camera_count", "gauge", _CAMERA, "Things in the picture; absent where there is no data."),
     MetricSpec("edgetally_zone_count", "gauge", ("camera", "zone"), "Things in a zone; absent without data."),
     MetricSpec("edgetally_line_crossings_total", "counter", ("camera", "line", "direction"), "Crossings of a line."),
+    MetricSpec("edgetally_camera_state", "gauge", ("camera", "question", "state"), "1 for the state that holds."),
+    MetricSpec("edgetally_state_entries_total", "counter", ("camera", "question", "state"), "Entries into a state."),
 )
 """Every metric. One that is not known now is absent, never 0."""
 
@@ -110,6 +112,11 @@ def _of_counts(camera: str, now: CameraState) -> Iterator[Sample]:
     for line, totals in now.lines.items():
         for direction, total in totals.items():
             yield "edgetally_line_crossings_total", (camera, line, direction), float(total)
+    for question, held in now.states.items():
+        if held.state is not None:
+            yield "edgetally_camera_state", (camera, question, held.state), 1.0
+        for state, total in held.entries.items():
+            yield "edgetally_state_entries_total", (camera, question, state), float(total)
 
 
 def _of_camera(camera: str, health: CameraHealth) -> Iterator[Sample]:

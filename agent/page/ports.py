@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pydantic import model_validator
 from typing_extensions import Self
 
 from agent.cameras.addresses import shown
-from agent.counting.counter import KIND_OF_DECODER
-from agent.counting.window import longest_gap
+from agent.counting.counter import KIND_OF_DECODER, Kind
+from agent.counting.gaps import longest_gap
 from contracts.config import CameraConfig, LineConfig, ZoneConfig
 from contracts.documents import Id, MachineModel, WrittenModel
 from contracts.messages import CameraState, FactsMessage, Health
@@ -54,7 +54,7 @@ class WatchedCamera(MachineModel):
     id: Id
     source: str
     labels: tuple[str, ...]
-    gives: Literal["boxes", "density"]
+    gives: Kind
     gap: float
     line: tuple[LineConfig, ...] = ()
     zone: tuple[ZoneConfig, ...] = ()

@@ -16,7 +16,7 @@ from agent.page.client import PageAddress, read_state
 from agent.page.ports import AgentState
 from agent.settings import ENV_PREFIX, load_config
 from contracts.errors import TransportError, WrittenError
-from contracts.messages import CameraHealth
+from contracts.messages import CameraHealth, CameraState
 
 _SECONDS = 1.0  # between two looks
 _NO_DATA = "-"
@@ -81,7 +81,7 @@ def table(state: AgentState) -> RenderableType:
             Text(now.quality, style=_QUALITY_STYLE.get(now.quality, "red")),
             _NO_DATA if runs is None else f"{runs.fps:.1f}",
             _latency(runs),
-            _count(now.count),
+            _shown(now),
             "\n".join(f"{zone} {_count(count)}" for zone, count in now.zones.items()),
             "\n".join(f"{line} {sums.get('in', 0)} / {sums.get('out', 0)}" for line, sums in now.lines.items()),
             _NO_DATA if runs is None else str(sum(runs.frames_dropped.values())),
@@ -105,6 +105,14 @@ def _latency(health: CameraHealth | None) -> str:
     if health is None or health.latency_ms is None:
         return _NO_DATA
     return f"{health.latency_ms.p50:.0f} / {health.latency_ms.p99:.0f} ms"
+
+
+def _shown(now: CameraState) -> str:
+    """What is in the picture, or which states it is in."""
+    if not now.states:
+        return _count(now.count)
+    told = {name: held.state or _NO_DATA for name, held in now.states.items()}
+    return "\n".join(told.values() if len(told) == 1 else [f"{name} {state}" for name, state in told.items()])
 
 
 def _count(value: float | None) -> str:

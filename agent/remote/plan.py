@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from contracts.config import AgentConfig, CameraConfig
 
-IN_PLACE = frozenset({"fps", "stale_after", "frozen_after", "score", "events", "line", "zone"})
+IN_PLACE = frozenset(
+    {
+        "fps", "stale_after", "frozen_after", "score", "events", "line", "zone",
+        "scale", "smoothing_seconds", "states",
+    }
+)  # fmt: skip
 """Keys of a camera that apply while it stays open; any other one, also one that is yet to come, opens it anew."""
 
 DEVICE_KEYS = frozenset({"window_seconds", "state_seconds", "health_seconds", "log_level", "labels"})

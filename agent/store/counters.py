@@ -1,4 +1,4 @@
-"""Totals of lines: which counter a line's crossings belong to, and that they only rise."""
+"""Totals of what is counted: which counter a line's crossings belong to, and that they only rise."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Totals = Mapping[str, Mapping[Direction, int]]
 
 @dataclass(frozen=True)
 class LineDefinition:
-    """A line as it is counted.
+    """A line as it is counted, or anything else of a camera whose total only rises.
 
     Args:
         camera: its camera.
-        line: its name.
+        line: its name, another one for each that a camera has.
         digest: over all that decides what crosses it; another digest is another counter.
     """
 

@@ -13,16 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.store import LineDefinition, ReportDraft, Store, Totals
-from contracts.messages import CountReport, Crossings, Window
+from agent.store import Counter, LineDefinition, ReportDraft, Store, Totals
+from contracts.messages import CountReport, Crossings, StateCounts, Window
 from contracts.topics import Channel, Topic
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = [LineDefinition(camera, "north", "digest") for camera in ("gate", "yard")]
 CAMERAS = [line.camera for line in LINES]
+STATES = [LineDefinition(camera, "state:eyes", "digest") for camera in CAMERAS]
+COUNTED = [*LINES, *STATES]
 
 
-def _report(camera: str, crossings: Crossings) -> ReportDraft:
+def _report(camera: str, crossings: Crossings, states: StateCounts) -> ReportDraft:
     report = CountReport(
         store_id="",
         seq=0,
@@ -38,6 +40,7 @@ def _report(camera: str, crossings: Crossings) -> ReportDraft:
         artifact_digest=None,
         count=None,
         lines={"north": crossings},
+        states={"eyes": states},
     )
     return ReportDraft(Topic("box", Channel.CAMERA_COUNTS, camera), report)
 
@@ -45,32 +48,37 @@ def _report(camera: str, crossings: Crossings) -> ReportDraft:
 def count_until_killed(directory: Path) -> None:
     """What the killed process does: count, commit, deliver some, acknowledge those."""
     store = Store.open(directory / "state")
-    counters = store.counters(LINES)
-    committed = {camera: counters[camera, "north"].totals.get("car", {}).get("in", 0) for camera in CAMERAS}
+    counters = store.counters(COUNTED)
+    committed = {key: _total(counter) for key, counter in counters.items()}
     delivered = (directory / "delivered").open("a")
     dice = random.Random()
     while True:
         drafts = []
         totals: dict[str, Totals] = {}
         for camera in CAMERAS:
-            counter = counters[camera, "north"]
-            crossed = dice.randrange(5)
-            total = committed[camera] + crossed
-            totals[counter.counter_id] = {"car": {"in": total, "out": 0}}
-            drafts.append(
-                _report(
-                    camera,
-                    Crossings(
-                        counter_id=counter.counter_id,
-                        since=counter.since,
-                        in_=crossed,
-                        out=0,
-                        total_in=total,
-                        total_out=0,
-                    ),
-                )
+            line, eyes = counters[camera, "north"], counters[camera, "state:eyes"]
+            crossed, closed = dice.randrange(5), dice.randrange(3)
+            committed[camera, "north"] += crossed
+            committed[camera, "state:eyes"] += closed
+            crossings = Crossings(
+                counter_id=line.counter_id,
+                since=line.since,
+                in_=crossed,
+                out=0,
+                total_in=committed[camera, "north"],
+                total_out=0,
             )
-            committed[camera] = total
+            states = StateCounts(
+                counter_id=eyes.counter_id,
+                since=eyes.since,
+                last="closed",
+                seconds={"closed": 10.0},
+                entries={"closed": closed},
+                total_entries={"closed": committed[camera, "state:eyes"]},
+            )
+            drafts.append(_report(camera, crossings, states))
+            totals[line.counter_id] = {"car": {"in": committed[camera, "north"], "out": 0}}
+            totals[eyes.counter_id] = {"closed": {"in": committed[camera, "state:eyes"], "out": 0}}
         seqs = store.commit(drafts, totals)
         sys.stdout.write(f"{seqs[-1]}\n")
         sys.stdout.flush()
@@ -79,6 +87,10 @@ def count_until_killed(directory: Path) -> None:
             delivered.writelines(row.payload.decode() + "\n" for row in rows)
             delivered.flush()
             store.acknowledge([row.seq for row in rows])
+
+
+def _total(counter: Counter) -> int:
+    return sum(ways["in"] for ways in counter.totals.values())
 
 
 def _kill_at_random(directory: Path, dice: random.Random) -> int:
@@ -118,36 +130,41 @@ def _is_whole(line: str) -> bool:
     return True
 
 
-def _check(directory: Path, told: int, before: dict[str, int]) -> dict[str, int]:
+Totalled = dict[tuple[str, str], int]
+
+
+def _check(directory: Path, told: int, before: Totalled) -> Totalled:
     store = Store.open(directory / "state")
-    counters = store.counters(LINES)
+    counters = store.counters(COUNTED)
     reports = _reports(directory, store)
     assert [report.seq for report in reports] == list(range(1, len(reports) + 1)), "no gap, no repeat"
     assert len(reports) >= told, "what was committed should still be there"
     assert {report.store_id for report in reports} == {store.store_id}
-    totals = {}
+    totals = {key: _total(counter) for key, counter in counters.items()}
     for camera in CAMERAS:
-        counter = counters[camera, "north"]
-        total = counter.totals.get("car", {}).get("in", 0)
-        _check_counter([r.lines["north"] for r in reports if r.camera == camera], counter.counter_id, total)
-        assert total >= before.get(camera, 0)
-        totals[camera] = total
+        lines = [one.lines["north"] for one in reports if one.camera == camera]
+        _check_counter([(one.counter_id, one.in_, one.total_in) for one in lines], counters[camera, "north"])
+        eyes = [one.states["eyes"] for one in reports if one.camera == camera]
+        entries = [(one.counter_id, one.entries["closed"], one.total_entries["closed"]) for one in eyes]
+        _check_counter(entries, counters[camera, "state:eyes"])
+    assert all(total >= before.get(key, 0) for key, total in totals.items())
     store.close()
     return totals
 
 
-def _check_counter(crossings: Sequence[Crossings], counter_id: str, total: int) -> None:
-    assert {crossing.counter_id for crossing in crossings} <= {counter_id}
+def _check_counter(told: Sequence[tuple[str, int, int]], counter: Counter) -> None:
+    """Counter, number of the window and total of each report."""
+    assert {counter_id for counter_id, _, _ in told} <= {counter.counter_id}
     running = 0
-    for crossing in crossings:
-        running += crossing.in_
-        assert crossing.total_in == running, "each report's total should be the sum of the windows so far"
-    assert running == total
+    for _, number, total in told:
+        running += number
+        assert total == running, "each report's total should be the sum of the windows so far"
+    assert running == _total(counter)
 
 
 def _kill_many(directory: Path, times: int, seed: int) -> None:
     dice = random.Random(seed)
-    totals: dict[str, int] = {}
+    totals: Totalled = {}
     for _ in range(times):
         told = _kill_at_random(directory, dice)
         totals = _check(directory, told, totals)

@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from agent.camera_unit import CameraUnit
 from agent.cameras.frame import Frame, Source, Wanted
 from agent.count import CountRequest, Watching, count_source
-from agent.counting.counter import FrameCounts
+from agent.counting.frame_counts import FrameCounts
 from agent.daemon import Daemon
 from agent.engines.build import BuildNeeded, engine_for
 from agent.engines.store import EngineStore
@@ -120,6 +120,7 @@ class Noted(CameraUnit):
     def _keep(self, result: Any, at: float, aspect: float) -> FrameCounts:
         counts = self._update(result, at, aspect)
         assert self._form is not None
+        assert counts.count is not None
         self.frames.append((self._sequence, counts.count, self._form.artifact.id))
         return counts
 
@@ -197,7 +198,7 @@ class TestTwoRuntimes:
     def alone(bundle: Bundle, folder: Path, camera: CameraConfig) -> list[float]:
         """The counts of ONNX Runtime alone."""
         request = CountRequest(camera.source, bundle.path, artifact="ort/fp32", engines=folder / "engines")
-        return [counts.count for _, counts in count_source(request).frames]
+        return [counts.count or 0.0 for _, counts in count_source(request).frames]
 
 
 class Scripted:

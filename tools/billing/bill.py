@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from contracts.messages import CountReport, CrossingEvent, Crossings
+from contracts.messages import CountReport, CrossingEvent, Crossings, StateCounts, StateEvent
 from tools.billing.intake import Intake, seconds
 
 Direction = Literal["in", "out"]
@@ -17,18 +17,19 @@ Span = tuple[float, float]
 """From and until, in seconds since 1970."""
 
 _DIRECTIONS: tuple[Direction, Direction] = ("in", "out")
+_STATES = "state:"  # before a question's name
 
 
 @dataclass
 class Item:
-    """One line of the bill: a label's crossings of a line, in one direction.
+    """One line of the bill: a label's crossings of a line, in one direction; or entries into a state.
 
     Args:
         device: the box.
         camera: its camera.
-        line: the camera's line.
-        label: what crossed.
-        direction: which way.
+        line: the camera's line; ``state:`` and the question for states, which no line can be called.
+        label: what crossed, or the state.
+        direction: which way; a state is entered.
         counted: the sum of the windows that came.
         recovered: crossings of windows that did not come, known from the totals before and after; when is not known.
         events: crossing events that came; 0 where the camera publishes none.
@@ -160,6 +161,7 @@ def make_bill(intake: Intake, start: float | None = None, end: float | None = No
             else:
                 items.add(counter, after, "recovered", jump)
     items.add_events(intake.of(CrossingEvent))
+    items.add_entries(intake.of(StateEvent))
     bill.items = items.sorted()
     bill.cameras = _cameras(
         [report for report in reports if whole[0] <= seconds(report.window.start) < whole[1]], whole
@@ -169,12 +171,17 @@ def make_bill(intake: Intake, start: float | None = None, end: float | None = No
 
 @dataclass(frozen=True)
 class _Counter:
-    """A counter, which is one line's for as long as that does not change."""
+    """A counter, which is one line's, or one question's, for as long as that does not change."""
 
     device: str
     camera: str
     line: str
     counter_id: str
+
+    @property
+    def directions(self) -> Sequence[Direction]:
+        """What it counts: states are only entered."""
+        return ("in",) if self.line.startswith(_STATES) else _DIRECTIONS
 
     def __str__(self) -> str:
         return f"{self.device}/{self.camera}/{self.line}, counter {self.counter_id},"
@@ -211,10 +218,12 @@ class _Items:
             return
         of_line = (counter.device, counter.camera, counter.line)
         for (label, direction), number in crossed.items():
+            if direction not in counter.directions:
+                continue
             item = self._item(*of_line, label, direction)
             setattr(item, what, getattr(item, what) + number)
         if not any(key[:3] == of_line for key in self._items):
-            for direction in _DIRECTIONS:
+            for direction in counter.directions:
                 self._item(*of_line, "", direction)
 
     def add_events(self, events: Iterable[CrossingEvent]) -> None:
@@ -222,6 +231,12 @@ class _Items:
         for event in events:
             if self._whole[0] <= seconds(event.at) < self._whole[1]:
                 self._item(event.device, event.camera, event.line, event.label, event.direction).events += 1
+
+    def add_entries(self, events: Iterable[StateEvent]) -> None:
+        """The same of states: changes that count as entries."""
+        for event in events:
+            if event.entry and self._whole[0] <= seconds(event.at) < self._whole[1]:
+                self._item(event.device, event.camera, f"{_STATES}{event.question}", event.state, "in").events += 1
 
     def _item(self, device: str, camera: str, line: str, label: str, direction: Direction) -> Item:
         if label:
@@ -261,11 +276,26 @@ def _by_counter(reports: Iterable[CountReport]) -> dict[_Counter, list[_Entry]]:
     """What is said of each counter, in the order of the numbers."""
     found: dict[_Counter, list[_Entry]] = {}
     for report in reports:
-        for name, crossed in report.lines.items():
+        states = {f"{_STATES}{name}": _as_crossings(states) for name, states in report.states.items()}
+        for name, crossed in {**report.lines, **states}.items():
             counter = _Counter(report.device, report.camera, name, crossed.counter_id)
             entry = _Entry(report.store_id, report.seq, seconds(report.window.start), crossed)
             found.setdefault(counter, []).append(entry)
     return found
+
+
+def _as_crossings(states: StateCounts) -> Crossings:
+    """Entries into states as crossings one way, which add up likewise."""
+    return Crossings(
+        counter_id=states.counter_id,
+        since=states.since,
+        in_=sum(states.entries.values()),
+        out=0,
+        by_label={state: {"in": number} for state, number in states.entries.items()},
+        total_in=sum(states.total_entries.values()),
+        total_out=0,
+        total_by_label={state: {"in": number} for state, number in states.total_entries.items()},
+    )
 
 
 def _cameras(reports: Iterable[CountReport], whole: Span) -> list[CameraTime]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from contracts.documents import Id, MachineModel
 from contracts.errors import WrittenError
-from contracts.messages import CountReport, CrossingEvent, QualityEvent
+from contracts.messages import CountReport, CrossingEvent, QualityEvent, StateEvent
 from contracts.topics import Channel, Topic
 
 
@@ -26,11 +26,15 @@ class UnknownEvent(MachineModel):
     late: bool = False
 
 
-Numbered = CountReport | CrossingEvent | QualityEvent | UnknownEvent
+Numbered = CountReport | CrossingEvent | QualityEvent | StateEvent | UnknownEvent
 """What carries a number ``(store_id, seq)``."""
 
-_Kind = TypeVar("_Kind", CountReport, CrossingEvent, QualityEvent)
-_EVENTS: dict[object, type[CrossingEvent | QualityEvent]] = {"crossing": CrossingEvent, "quality": QualityEvent}
+_Kind = TypeVar("_Kind", CountReport, CrossingEvent, QualityEvent, StateEvent)
+_EVENTS: dict[object, type[CrossingEvent | QualityEvent | StateEvent]] = {
+    "crossing": CrossingEvent,
+    "quality": QualityEvent,
+    "state": StateEvent,
+}
 
 
 @dataclass
@@ -116,8 +120,8 @@ def _read(payload: bytes | str) -> Numbered:
     elif seconds(message.window.start) >= seconds(message.window.end):
         raise ValueError("a window that ends before it starts")
     else:
-        for crossed in message.lines.values():
-            seconds(crossed.since)
+        for since in [one.since for one in message.lines.values()] + [one.since for one in message.states.values()]:
+            seconds(since)
     return message
 
 

@@ -21,6 +21,7 @@ from runtime.console import run_program
 from tools.bench.models import all_forms, default_models
 from tools.counting_bench.clips import Clip, ClipCounted, clips_here, count_clip
 from tools.counting_bench.scenarios import Scenario, scenarios
+from tools.counting_bench.states import StateCounted, StateScenario, state_scenarios, watch_gate
 from tools.counting_bench.trial import Counted, count_road
 from tools.demo.prepare import current_bundle
 
@@ -29,7 +30,9 @@ app = typer.Typer(pretty_exceptions_enable=False)
 _BOOTSTRAP = 2000
 _WIDTH = 140  # where there is no terminal to ask
 _PARTS = (1, 2, 3, 4, 6)  # of a clip's frames every first, second, ... is counted
+_GATE_SECONDS = 300.0  # a gate opens less often than vehicles cross
 Answer = tuple[Scenario, list[Counted]]
+StateAnswer = tuple[StateScenario, list[StateCounted]]
 
 
 @app.command()
@@ -44,10 +47,17 @@ def bench(
     console = Console(stderr=as_json, width=None if Console().is_terminal else _WIDTH)
     found = list(track(_roads(roads, seconds), "counting roads", total=len(scenarios()), console=console))
     real = list(track(_clips(work), "counting clips", total=len(_tasks()), console=console)) if clips else []
+    gates = [
+        (scenario, [watch_gate(scenario, seed, _GATE_SECONDS) for seed in range(roads)])
+        for scenario in track(state_scenarios(), "watching gates", console=console)
+    ]
     if as_json:
-        typer.echo(
-            json.dumps({"roads": [_document(*one) for one in found], "clips": list(map(dataclasses.asdict, real))})
-        )
+        document = {
+            "roads": [_document(*one) for one in found],
+            "clips": list(map(dataclasses.asdict, real)),
+            "gates": [_gate_document(*one) for one in gates],
+        }
+        typer.echo(json.dumps(document))
         return
     console.print(
         f"{roads} roads of {seconds:g} s each; error = wrong crossings / true ones, 95 % by bootstrap over roads"
@@ -55,6 +65,7 @@ def bench(
     console.print(_table(found))
     if real:
         console.print(_clip_table(real))
+    console.print(_gate_table(gates))
 
 
 def _roads(roads: int, seconds: float) -> Iterator[Answer]:
@@ -81,17 +92,29 @@ def _clips(work: Path) -> Iterator[ClipCounted]:
         yield count_clip(clip, bundle, part)
 
 
-def error_of(counted: Sequence[Counted], seed: int = 0) -> tuple[float, float, float]:
-    """Wrong crossings as a share of the true ones, and its 95 % interval.
+def error_of(wrongs: Sequence[int], trues: Sequence[int], seed: int = 0) -> tuple[float, float, float]:
+    """Wrong crossings, or entries, as a share of the true ones, and its 95 % interval.
 
     The bootstrap draws whole roads (Efron and Tibshirani 1993, 13), for crossings of one road are not independent.
+
+    Args:
+        wrongs: of each road.
+        trues: of each road.
+        seed: of the bootstrap.
     """
-    wrong = np.array([one.wrong for one in counted], np.float64)
-    true = np.array([one.crossings for one in counted], np.float64)
-    drawn = np.random.default_rng(seed).integers(0, len(counted), (_BOOTSTRAP, len(counted)))
+    wrong, true = np.array(wrongs, np.float64), np.array(trues, np.float64)
+    drawn = np.random.default_rng(seed).integers(0, len(wrong), (_BOOTSTRAP, len(wrong)))
     shares = wrong[drawn].sum(axis=1) / np.maximum(true[drawn].sum(axis=1), 1.0)
     low, high = np.percentile(shares, [2.5, 97.5])
     return float(wrong.sum() / max(true.sum(), 1.0)), float(low), float(high)
+
+
+def _error(counted: Sequence[Counted]) -> tuple[float, float, float]:
+    return error_of([one.wrong for one in counted], [one.crossings for one in counted])
+
+
+def _gate_error(counted: Sequence[StateCounted]) -> tuple[float, float, float]:
+    return error_of([one.wrong for one in counted], [sum(one.true) for one in counted])
 
 
 def _table(found: Sequence[Answer]) -> Table:
@@ -100,7 +123,7 @@ def _table(found: Sequence[Answer]) -> Table:
     )
     axis = ""
     for scenario, counted in found:
-        error, low, high = error_of(counted)
+        error, low, high = _error(counted)
         true, seen = (float(np.mean([one.present[place] for one in counted])) for place in (0, 1))
         if scenario.axis != axis:
             table.add_section()
@@ -126,8 +149,26 @@ def _clip_table(found: Sequence[ClipCounted]) -> Table:
     return table
 
 
+def _gate_table(found: Sequence[StateAnswer]) -> Table:
+    title = f"a gate's states, {_GATE_SECONDS:g} s each"
+    table = Table("what", "how badly", "entries", "error", "95 %", "time in another state", title=title)
+    for scenario, counted in found:
+        error, low, high = _gate_error(counted)
+        misheld = float(np.mean([one.misheld for one in counted]))
+        entries = str(sum(sum(one.true) for one in counted))
+        interval = f"{low:.1%} to {high:.1%}"
+        table.add_row(scenario.axis, scenario.value, entries, f"{error:.1%}", interval, f"{misheld:.1%}")
+    return table
+
+
+def _gate_document(scenario: StateScenario, counted: Sequence[StateCounted]) -> dict[str, object]:
+    error, low, high = _gate_error(counted)
+    gates = [dataclasses.asdict(one) for one in counted]
+    return {"axis": scenario.axis, "value": scenario.value, "error": error, "low": low, "high": high, "gates": gates}
+
+
 def _document(scenario: Scenario, counted: Sequence[Counted]) -> dict[str, object]:
-    error, low, high = error_of(counted)
+    error, low, high = _error(counted)
     return {
         "axis": scenario.axis,
         "value": scenario.value,

@@ -1,6 +1,6 @@
 // One camera: its picture, its lines and zones, and changing them.
 import { send } from "./api.js";
-import { chip, count, make, number, say, showQuality } from "./dom.js";
+import { chip, count, make, number, say, shown, showQuality } from "./dom.js";
 import { Editor } from "./editor.js";
 import { LivePicture } from "./picture.js";
 
@@ -48,9 +48,10 @@ export function cameraPage(id) {
     const health = state.health.cameras[id];
     picture.labels = watched.labels;
     showQuality(quality, now.quality);
-    say(total, count(now.count));
+    say(total, shown(now));
     say(rate, health ? `${number(health.fps, 1)} fps` : "");
-    addLine.hidden = watched.gives === "density";
+    addLine.hidden = watched.gives !== "boxes";
+    addZone.hidden = watched.gives === "states";
     const next = { line: watched.line, zone: watched.zone };
     if (JSON.stringify(next) !== JSON.stringify(running)) {
       const touched = running !== null && dirty();
@@ -87,10 +88,11 @@ export function cameraPage(id) {
   }
 
   function hints() {
-    const text = watched?.gives === "density"
-      ? "This camera's model gives a density map: it counts in zones. Lines need a model that finds boxes."
-      : "Choose a line or zone in the picture, or add one.";
-    return [make("p", { class: "dim" }, text)];
+    const instead = {
+      density: "This camera's model gives a density map: it counts in zones. Lines need a model that finds boxes.",
+      states: "This camera's model classifies the whole picture: it has states. Lines and zones need another model.",
+    };
+    return [make("p", { class: "dim" }, instead[watched?.gives] ?? "Choose a line or zone in the picture, or add one.")];
   }
 
   function fields({ kind, index }) {

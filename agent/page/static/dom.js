@@ -34,6 +34,13 @@ export function count(value) {
   return value === null || value === undefined ? NO_DATA : Number.isInteger(value) ? String(value) : value.toFixed(1);
 }
 
+// How many things are in the picture, or which states it is in.
+export function shown(now) {
+  const told = Object.entries(now.states).map(([name, held]) => [name, held.state ?? NO_DATA]);
+  if (!told.length) return count(now.count);
+  return told.length === 1 ? told[0][1] : told.map((pair) => pair.join(" ")).join(" · ");
+}
+
 export function seconds(value) {
   const whole = Math.floor(value);
   const days = Math.floor(whole / 86400);

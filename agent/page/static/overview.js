@@ -1,6 +1,6 @@
 // All cameras at once.
 import { LivePicture } from "./picture.js";
-import { chip, count, make, number, say, showQuality } from "./dom.js";
+import { chip, count, make, number, say, shown, showQuality } from "./dom.js";
 
 const SECONDS = 1; // between two pictures of a camera
 
@@ -33,6 +33,7 @@ function card(camera) {
   const quality = chip();
   const total = make("strong", { class: "count" });
   const rate = make("span", { class: "dim" });
+  const what = make("span", { class: "dim" });
   const problem = make("p", { class: "problem" });
   const rows = make("dl", { class: "counts" });
   const place = `#/camera/${encodeURIComponent(camera.id)}`;
@@ -45,7 +46,7 @@ function card(camera) {
       { class: "facts" },
       make("h2", {}, make("a", { href: place }, camera.id)),
       make("p", { class: "row" }, quality, rate),
-      make("p", { class: "row now" }, total, make("span", { class: "dim" }, "in the picture now")),
+      make("p", { class: "row now" }, total, what),
       rows,
       problem,
     ),
@@ -54,12 +55,14 @@ function card(camera) {
   function take(watched, now, health) {
     picture.labels = watched.labels;
     showQuality(quality, now.quality);
-    say(total, count(now.count));
+    say(total, shown(now));
+    say(what, watched.gives === "states" ? "now" : "in the picture now");
     say(rate, health ? `${number(health.fps, 1)} fps` : "");
     say(problem, health?.problem ?? "");
     const values = [
       ...Object.entries(now.zones).map(([name, value]) => [name, count(value)]),
       ...Object.entries(now.lines).map(([name, value]) => [name, `${value.in} in · ${value.out} out`]),
+      ...Object.values(now.states).flatMap((held) => Object.entries(held.entries).map(([state, sum]) => [state, `${sum} times`])),
     ];
     const text = JSON.stringify(values);
     if (rows.dataset.text !== text) {

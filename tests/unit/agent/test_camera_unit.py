@@ -13,15 +13,17 @@ import pytest
 from agent.camera_unit import CameraUnit
 from agent.cameras.frame import Frame
 from agent.counting.clock import ClockWindow
-from agent.counting.totals import in_all
+from agent.counting.totals import LineTotals, in_all
 from agent.counting.window import WindowCounts
 from agent.model import RunningForm
-from contracts.config import CameraConfig, LineConfig, ZoneConfig
+from contracts.config import CameraConfig, LineConfig, StatesConfig, ZoneConfig
 from contracts.errors import DocumentError
 from contracts.manifest import Artifact, FileEntry
+from contracts.messages import StateNow
 from contracts.model_spec import ModelSpec, YoloxOutput
+from contracts.output_spec import ClassesOutput
 from runtime.prepare import place
-from runtime.results import DensityMap, Detections
+from runtime.results import Classes, DensityMap, Detections
 
 SPEC = ModelSpec.model_validate(
     {
@@ -183,3 +185,44 @@ def test_what_the_model_cannot_give_is_refused_and_the_camera_goes_on_as_it_was(
         unit.change(unit.camera.model_copy(update={"line": (line,)}), ClockWindow(0.0, 10.0, now - 10, now))
     assert unit.camera.line == ()
     assert close(unit).frames_seen == 1
+
+
+def a_classifier() -> CameraUnit:
+    output = ClassesOutput(decoder="classes")
+    spec = SPEC.model_copy(update={"labels": ("open", "shut"), "output": output})
+    states = StatesConfig(hold_seconds=0.1, unknown_seconds=0.1)
+    return CameraUnit(CameraConfig(id="gate", source="x", states=states), spec, threading.Condition(), "box")
+
+
+def classified(unit: CameraUnit, number: int, shut: float, at: float) -> None:
+    """A frame taken at this time, by the source's clock and since 1970."""
+    frame = replace(a_frame(number), shown_at=at, wall_time=at)
+    probabilities = np.array([1 - shut, shut], np.float32)
+    unit.stream.sink(frame, Classes(np.array([0]), np.array([0.5], np.float32), probabilities))
+
+
+def test_a_classifiers_camera_tells_its_state_and_since_when_and_has_no_count() -> None:
+    unit = a_classifier()
+    totals = {("gate", "state:state"): LineTotals("c", "s", {"shut": {"in": 3, "out": 0}})}
+    for i in range(8):
+        classified(unit, i, 0.9 if i >= 4 else 0.1, i / 4)
+    now = unit.state(totals, 9.0)
+    assert (now.count, now.available, now.lines, now.zones) == (None, True, {}, {})
+    assert now.states == {"state": StateNow(state="shut", since="1970-01-01T00:00:01.250Z", entries={"shut": 3})}
+    window = close(unit)
+    assert (window.count, window.states["state"].last, window.states["state"].entries) == (None, "shut", {"shut": 1})
+    unit.stream.sink(a_frame(9), None)
+    assert unit.state(totals, 9.0).states["state"] == StateNow(state=None, since=None, entries={"shut": 3})
+
+
+def test_smoothed_counts_are_shown_and_those_of_the_frames_reported() -> None:
+    camera = CameraConfig(id="gate", source="synthetic", smoothing_seconds=1e3)
+    unit = CameraUnit(camera, SPEC, threading.Condition(), "box")
+    for number, value in enumerate((1.0, 2.0)):
+        unit.stream.sink(a_frame(number), DensityMap(np.full((2, 2), value, np.float32)))
+    shown = unit.state({}, 0.0).count
+    assert shown is not None
+    assert 4.0 <= shown < 4.5
+    reported = close(unit).count
+    assert reported is not None
+    assert (reported.min, reported.last) == (4.0, 8.0)

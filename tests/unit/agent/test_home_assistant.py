@@ -16,8 +16,9 @@ from agent.mqtt.ports import ForeignTopic, Received
 from contracts.config import AgentConfig
 from contracts.documents import MachineModel, read_document
 from contracts.errors import DocumentError, StorageError
-from contracts.messages import CameraHealth, CameraState, Health, StageLatency
+from contracts.messages import CameraHealth, CameraState, Health, StageLatency, StateNow
 from contracts.model_spec import ModelSpec
+from contracts.output_spec import ClassesOutput, HeadSpec
 from contracts.topics import Topic
 
 jinja2 = pytest.importorskip("jinja2", reason="Home Assistant's templates are tried where the whole is tested")
@@ -74,7 +75,7 @@ cameras = st.lists(st.builds(a_camera, ids, names, names), min_size=1, max_size=
 def test_every_entity_has_a_name_of_its_own_and_no_secret_is_told(found: list[dict[str, Any]]) -> None:
     config = a_config(*found)
     told = document(config, {"main": SPEC}, {})
-    entities = components(config)
+    entities = components(config, {"main": SPEC})
     assert len(entities) == 4 + sum(5 + len(one["zone"]) + 2 * len(one["line"]) for one in found)
     unique = [entity["unique_id"] for entity in entities.values()]
     assert len(set(unique)) == len(unique)
@@ -109,8 +110,30 @@ def test_the_document_has_what_device_discovery_asks_for() -> None:
     assert entities["CAMERA_gate_FPS"]["entity_category"] == "diagnostic"
 
 
+def a_classifier() -> ModelSpec:
+    head = HeadSpec(output="Eyes", labels=("open", "shut", "unknown"))
+    output = ClassesOutput(decoder="classes", head=(head,))
+    return SPEC.model_copy(update={"labels": head.labels, "output": output})
+
+
+def test_a_classifiers_camera_has_a_sensor_of_its_state_and_none_of_a_count() -> None:
+    entities = components(a_config(a_camera("gate", (), ())), {"main": a_classifier()})
+    assert "CAMERA_gate_COUNT" not in entities
+    sensor = entities["CAMERA_gate_STATE_eyes"]
+    assert (sensor["device_class"], sensor["options"]) == ("enum", ["open", "shut"])
+    assert "state_class" not in sensor
+
+
+@pytest.mark.parametrize(("state", "value"), [("shut", "shut"), ("unknown", "None"), (None, "None")])
+def test_a_state_that_is_not_known_is_what_home_assistant_calls_unknown(state: str | None, value: str) -> None:
+    template = str(components(a_config(), {"main": a_classifier()})["CAMERA_gate_STATE_eyes"]["value_template"])
+    told = a_state(count=None, states={"eyes": StateNow(state=state, since=None)})
+    assert rendered(template, told) == value
+    assert rendered(template, a_state()) == "None", "of before the model was changed"
+
+
 def test_values_of_health_which_is_not_retained_expire_and_those_of_states_do_not() -> None:
-    entities = components(a_config(health_seconds=60))
+    entities = components(a_config(health_seconds=60), {"main": SPEC})
     health = [one for one in entities.values() if str(one["state_topic"]).endswith("/health")]
     assert [one["expire_after"] for one in health] == [180] * 6
     assert all("expire_after" not in one for one in entities.values() if one not in health)
@@ -118,14 +141,17 @@ def test_values_of_health_which_is_not_retained_expire_and_those_of_states_do_no
 
 def shown(config: AgentConfig, message: MachineModel, key: str) -> str:
     """What Home Assistant makes of a message."""
-    template = str(components(config)[key]["value_template"])
+    return rendered(str(components(config, {"main": SPEC})[key]["value_template"]), message)
+
+
+def rendered(template: str, message: MachineModel) -> str:
     value = json.loads(message.model_dump_json(by_alias=True))
-    rendered = (
+    text = (
         jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
         .from_string(template)
         .render(value_json=value)
     )
-    return str(rendered)
+    return str(text)
 
 
 def a_state(**more: Any) -> CameraState:
@@ -250,7 +276,7 @@ def test_what_went_is_said_to_be_gone_until_it_comes_back() -> None:
             "CAMERA_gate_LINE_mid_OUT",
             "CAMERA_gate_ZONE_yard",
         } <= gone
-        assert not gone & components(smaller).keys()
+        assert not gone & components(smaller, {"main": SPEC}).keys()
         assert told["components"]["CAMERA_yard_FRESH"] == {"platform": "binary_sensor"}
     ((_, told),) = updated(memory, a_config(a_camera("gate"))).published
     assert told["components"]["CAMERA_gate_LINE_mid_OUT"]["state_class"] == "total_increasing"

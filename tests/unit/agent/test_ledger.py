@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from agent.counting.lines import Crossing
-from agent.counting.window import QualityChange, TimedCrossing, WindowCounts
+from agent.counting.state_sums import StateSums
+from agent.counting.states import Question, StateChange
+from agent.counting.window import QualityChange, TimedCrossing, TimedStateChange, WindowCounts
 from agent.ledger import Ledger, Origin
 from agent.store import ReportDraft, Store, Totals
 from contracts.config import CameraConfig, LineConfig
 from contracts.errors import StorageError
-from contracts.messages import CountReport, CrossingEvent, Level, QualityEvent, Window
+from contracts.messages import CountReport, CrossingEvent, Level, QualityEvent, StateEvent, Window
 
 ORIGIN = Origin("box", "boot")
 
@@ -211,3 +214,66 @@ def test_a_line_that_is_moved_while_the_disk_is_full_waits_behind_the_windows_of
     came = [(report.window.start, report.lines["mid"].total_in, report.late) for report in sent(store)]
     assert came == [("1", 1, True), ("2", 10, True), ("3", 110, False)]
     assert len({report.lines["mid"].counter_id for report in sent(store)}) == 2
+
+
+EYES = Question("eyes", ("open", "shut"))
+SHUT = StateChange("eyes", "open", "shut", is_entry=True)
+
+
+def a_moment(number: int, *, entries: int = 0, **seconds: float) -> WindowCounts:
+    """A window of a classifier's camera, ended in the state that is named last."""
+    sums = StateSums(next(reversed(seconds), None), seconds, Counter({"shut": entries} if entries else {}))
+    plain = dataclasses.replace(a_window(number, frames=bool(seconds)), lines={}, count=None, states={"eyes": sums})
+    return dataclasses.replace(plain, state_changes=(TimedStateChange(SHUT, 1_767_268_801.5),) * entries)
+
+
+def a_watcher(store: object, *, events: bool = False, **states: float) -> Ledger:
+    camera = CameraConfig.model_validate({"id": "gate", "source": "x", "events": events, "states": states or None})
+    return Ledger(store, ORIGIN, [camera], lambda: True, lambda _: [EYES])  # type: ignore[arg-type]
+
+
+def test_entries_into_states_have_totals_that_go_on_after_a_restart(store: Store) -> None:
+    a_watcher(store).commit([a_moment(0, entries=2, open=6.0, shut=4.0)])
+    a_watcher(store).commit([a_moment(1, entries=1, shut=1.5, open=8.5), a_moment(2)])
+    first, second, blind = (report.states["eyes"] for report in sent(store))
+    assert (first.last, first.seconds, first.entries) == ("shut", {"open": 6.0, "shut": 4.0}, {"shut": 2})
+    assert (second.last, second.entries, second.total_entries) == ("open", {"shut": 1}, {"shut": 3})
+    assert (blind.last, blind.seconds, blind.entries, blind.total_entries) == (None, None, {}, {"shut": 3})
+    assert {first.counter_id, first.since} == {second.counter_id, second.since}
+    assert a_watcher(store).totals["gate", "state:eyes"].entries == {"shut": 3}
+
+
+def test_other_rules_for_a_state_begin_another_counter_and_those_by_default_do_not(store: Store) -> None:
+    a_watcher(store).commit([a_moment(0, entries=2, shut=10.0)])
+    assert a_watcher(store, hold_seconds=1.0).totals["gate", "state:eyes"].entries == {"shut": 2}
+    assert a_watcher(store, hold_seconds=2.0).totals["gate", "state:eyes"].entries == {}
+
+
+def test_changes_of_a_state_are_events_where_they_are_wanted(store: Store) -> None:
+    a_watcher(store, events=True).commit([a_moment(0, entries=1, open=1.5, shut=8.5)])
+    told, report = store.waiting(0, 10)
+    event = StateEvent.model_validate_json(told.payload)
+    assert (event.seq, event.at, event.kind, event.question) == (1, "2026-01-01T12:00:01.500Z", "state", "eyes")
+    assert (event.before, event.state, event.entry) == ("open", "shut", True)
+    assert event.counter_id == CountReport.model_validate_json(report.payload).states["eyes"].counter_id
+    a_watcher(store).commit([a_moment(1, entries=1, shut=10.0)])
+    assert len(store.waiting(2, 10)) == 1
+
+
+def test_entries_of_windows_that_had_to_be_given_up_stay_in_the_totals(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.ledger.MOST_WAITING", 1)
+    disk = FullDisk(store)
+    ledger = a_watcher(disk, events=True)
+    disk.is_full = True
+    ledger.commit([a_moment(0, entries=2, shut=10.0)])
+    disk.is_full = False
+    ledger.commit([a_moment(1, shut=10.0)])
+    (report,) = sent(store)
+    assert (report.seq, report.states["eyes"].total_entries, store.status().dropped) == (4, {"shut": 2}, 3)
+
+
+def test_a_report_says_what_the_models_counts_were_multiplied_with(store: Store) -> None:
+    a_ledger(store).commit([a_window(0), replace(a_window(1), scale=1.25)])
+    assert [report.scale for report in sent(store)] == [None, 1.25]

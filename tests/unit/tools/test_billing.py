@@ -280,6 +280,36 @@ def test_counted_and_recovered_are_the_truth_up_to_the_last_report_however_it_wa
         assert missing | {report["seq"] for report in arrived} == set(range(arrived[0]["seq"], arrived[-1]["seq"] + 1))
 
 
+def a_state_report(box: Box, window: int, entries: Mapping[str, int], totals: Mapping[str, int]) -> dict[str, Any]:
+    counter = {"counter_id": "e1", "since": utc_text(NOON), "last": "shut", "seconds": {"shut": 10.0}}
+    return box.report(window, {}, lines={}, states={"eyes": {**counter, "entries": entries, "total_entries": totals}})
+
+
+def test_entries_into_states_are_billed_like_crossings_and_recovered_from_their_totals() -> None:
+    box = Box()
+    first = a_state_report(box, 0, {"shut": 2}, {"shut": 2})
+    a_state_report(box, 1, {"shut": 1, "open": 1}, {"shut": 3, "open": 1})  # lost
+    last = a_state_report(box, 2, {"open": 1}, {"shut": 3, "open": 2})
+    event = {name: last[name] for name in ("store_id", "boot_id", "device", "camera", "clock_synced")} | {
+        "seq": 4, "kind": "state", "at": utc_text(NOON + 5), "question": "eyes", "counter_id": "e1",
+        "before": "open", "state": "shut", "entry": True,
+    }  # fmt: skip
+    seen = {**event, "seq": 5, "entry": False}
+    made = bill([first, last, event, seen])
+    assert made.problems == []
+    assert {item.line for item in made.items} == {"state:eyes"}
+    assert sums(made) == {("shut", "in"): 2, ("open", "in"): 1}
+    assert sums(made, "recovered") == {("shut", "in"): 1, ("open", "in"): 1}
+    assert sums(made, "events") == {("shut", "in"): 1}
+    assert {item.direction for item in made.items} == {"in"}, "a state is entered; nothing goes out of it"
+
+
+def test_totals_of_entries_that_rise_by_more_than_the_windows_say_are_a_problem() -> None:
+    box = Box()
+    made = bill([a_state_report(box, 0, {}, {}), a_state_report(box, 1, {"shut": 1}, {"shut": 9})])
+    assert [problem.split(": ")[1] for problem in made.problems] == ["the totals rose by more than the windows say"]
+
+
 def test_the_test_box_speaks_the_contract() -> None:
     CountReport.model_validate(Box().report(0, {"car": (1, 0)}))
     assert {field.name for field in dataclasses.fields(Bill)} >= {"items", "cameras", "stores", "problems"}

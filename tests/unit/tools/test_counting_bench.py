@@ -11,7 +11,8 @@ from runtime.synthetic_road import RoadSettings, SyntheticRoad
 from tools.counting_bench.__main__ import error_of
 from tools.counting_bench.detector import LABELS, Detector, Faults
 from tools.counting_bench.scenarios import Scenario, scenarios
-from tools.counting_bench.trial import Counted, count_road
+from tools.counting_bench.states import StateScenario, state_scenarios, watch_gate
+from tools.counting_bench.trial import count_road
 
 PERFECT = Scenario("nothing", "perfect", Faults(hidden=True), fps=10.0)
 
@@ -69,16 +70,27 @@ def test_every_label_of_the_road_is_known() -> None:
 
 
 def test_the_interval_holds_the_share_and_is_nothing_where_all_roads_agree() -> None:
-    def road(wrong: int) -> Counted:
-        return Counted(true=((10, 0),), counted=((10 - wrong, 0),), present=(1.0, 1.0), frames=1, pixels=1.0)
-
-    assert error_of([road(1)] * 5) == (0.1, 0.1, 0.1)
-    share, low, high = error_of([road(0), road(4), road(2)])
+    assert error_of([1] * 5, [10] * 5) == (0.1, 0.1, 0.1)
+    share, low, high = error_of([0, 4, 2], [10] * 3)
     assert share == pytest.approx(0.2)
     assert low < share < high
     assert np.isfinite([low, high]).all()
 
 
 def test_each_scenario_is_named_once() -> None:
-    names = [(scenario.axis, scenario.value) for scenario in scenarios()]
-    assert len(set(names)) == len(names)
+    for found in (scenarios(), state_scenarios()):
+        names = [(scenario.axis, scenario.value) for scenario in found]
+        assert len(set(names)) == len(names)
+
+
+def test_a_gate_seen_well_is_counted_without_an_error_and_flicker_of_answers_does_not_change_that() -> None:
+    for flicker in (0.0, 0.1):
+        counted = watch_gate(StateScenario("a", "b", flicker=flicker, doubt=0.0, fps=10.0), 1, 120)
+        assert sum(counted.true) >= 8
+        assert counted.counted == counted.true
+        assert counted.misheld < 0.2
+
+
+def test_a_gate_seen_too_rarely_or_wrong_for_too_long_shows() -> None:
+    assert watch_gate(StateScenario("a", "b", fps=0.2), 1, 300).wrong > 0
+    assert watch_gate(StateScenario("a", "b", blink=1.9), 1, 120).wrong > 0

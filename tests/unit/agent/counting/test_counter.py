@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.counting.counter import KIND_OF_DECODER, FrameCounts, decoder_score, make_counter, open_counter
+from agent.counting.counter import KIND_OF_DECODER, decoder_score, make_counter, open_counter, questions_asked
+from agent.counting.frame_counts import FrameCounts
 from contracts.config import CameraConfig
 from contracts.errors import DocumentError
 from contracts.model_spec import ModelSpec
@@ -93,6 +94,24 @@ def test_a_density_map_is_summed_over_the_picture_and_its_zones() -> None:
     assert counter.update(letterboxed, 0.0, ASPECT).count == pytest.approx(8)
 
 
+def test_a_cameras_scale_holds_for_the_picture_and_its_zones() -> None:
+    counter = open_counter(a_camera(zone=[ZONE], scale=1.5), a_model("density"))
+    counts = counter.update(DensityMap(np.ones((4, 4), np.float32)), 0.0, ASPECT)
+    assert (counts.count, counts.zones) == (24.0, {"yard": 12.0})
+
+
+def test_the_stays_of_boxes_that_ended_are_told() -> None:
+    counter = make_counter(a_camera(zone=[ZONE]), LABELS)
+    shown = [seen((0.2, 0.2, 0.9, 1)) if i < 31 else Detections.none() for i in range(60)]
+    frames = [counter.update(result, i / 10, ASPECT) for i, result in enumerate(shown)]
+    assert [seconds for frame in frames for seconds in frame.stays.get("yard", ())] == [pytest.approx(3.0)]
+
+
+def test_only_a_classifier_asks_questions() -> None:
+    assert [question.name for question in questions_asked(a_model("classes"))] == ["state"]
+    assert questions_asked(a_model("yolox")) == questions_asked(a_model("density")) == ()
+
+
 def test_a_label_that_the_model_lacks_is_refused_with_the_one_that_was_meant() -> None:
     camera = a_camera(line=[{**LINE, "labels": ["cra"]}], zone=[{**ZONE, "labels": ["boat", "person"]}])
     assert problems(camera) == (
@@ -128,7 +147,7 @@ def test_a_result_of_another_kind_is_a_bug() -> None:
         make_counter(a_camera(), LABELS, "density").update(Detections.none(), 0.0, ASPECT)
 
 
-UNCOUNTED = {"landmarks": {"layout": "points"}, "classes": {}}
+UNCOUNTED = {"landmarks": {"layout": "points"}}
 
 
 def test_every_decoder_that_exists_can_be_counted_or_is_refused() -> None:

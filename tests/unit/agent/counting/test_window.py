@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.counting.clock import ClockWindow, WindowClock
-from agent.counting.counter import FrameCounts
+from agent.counting.frame_counts import FrameCounts
+from agent.counting.gaps import longest_gap
 from agent.counting.lines import Crossing
-from agent.counting.window import WindowAccumulator, WindowCounts, longest_gap
+from agent.counting.states import Question, StateChange, StateMachine, StateRules
+from agent.counting.window import WindowAccumulator, WindowCounts
 from contracts.config import CameraConfig
-from contracts.messages import Level
+from contracts.messages import Dwell, Level
 
 NOON = 1_767_268_800.0
 LINE = {"name": "gate", "start": [0, 0.5], "end": [1, 0.5]}
@@ -239,3 +242,92 @@ def test_changes_of_quality_are_told_and_a_flickering_camera_does_not_fill_the_o
     changes = accumulator.close(a_window(1)).changes
     assert len(changes) == 32
     assert (changes[0].before, changes[-1].quality, changes[-1].at) == ("stale", "obscured", NOON + 11.99)
+
+
+def test_occupancy_and_dwell_of_boxes_are_over_the_observed_time() -> None:
+    def frame(there: int, *stays: float) -> FrameCounts:
+        return FrameCounts(there, {"yard": there}, {"yard": 0}, stays={"yard": stays} if stays else {})
+
+    counts = close([(0.0, frame(0)), (2.0, frame(3)), (3.0, frame(0, 1.0, 4.0)), (4.0, frame(1, 4.0))])
+    zone = counts.zones["yard"]
+    assert zone is not None
+    assert zone.occupancy == pytest.approx(3 / 6), "1 s and 2 s of 6 s that were seen"
+    assert zone.dwell == Dwell(n=3, mean=3.0, max=4.0)
+
+
+def test_where_no_stay_ended_its_length_is_not_known() -> None:
+    zone = close([(0.0, FrameCounts(0, {"yard": 0}, {"yard": 0}))]).zones["yard"]
+    assert zone is not None
+    assert (zone.dwell, zone.occupancy) == (Dwell(n=0, mean=None, max=None), 0.0)
+
+
+def test_a_density_map_knows_nothing_of_visits_occupancy_and_dwell() -> None:
+    zone = close([(0.0, FrameCounts(2, {"yard": 2}))]).zones["yard"]
+    assert zone is not None
+    assert (zone.max, zone.visits, zone.occupancy, zone.dwell) == (2, None, None, None)
+
+
+def test_a_scale_is_told_where_there_is_one() -> None:
+    assert close([]).scale is None
+    assert close([], scale=1.25).scale == 1.25
+
+
+GATE = Question("state", ("open", "shut"))
+
+
+def a_moment(state: str, *changes: StateChange) -> FrameCounts:
+    return FrameCounts(None, states={"state": state}, changes=changes)
+
+
+def classified(frames: Sequence[tuple[float, FrameCounts]]) -> WindowAccumulator:
+    accumulator = WindowAccumulator(a_camera(line=[], zone=[]), 0.0, questions=[GATE])
+    for at, frame in frames:
+        accumulator.observe(frame, at)
+    return accumulator
+
+
+def test_states_share_the_observed_time_and_their_entries_are_counted() -> None:
+    opened = StateChange("state", "shut", "open", is_entry=True)
+    back = StateChange("state", "unknown", "open", is_entry=False)
+    frames = [(0.0, a_moment("shut")), (1.0, a_moment("open", opened)), (2.5, a_moment("unknown"))]
+    counts = classified([*frames, (3.0, a_moment("open", back))]).close(a_window())
+    assert counts.count is None
+    assert counts.states["state"].last == "open"
+    assert counts.states["state"].kept() == {"shut": 1.0, "open": 3.5, "unknown": 0.5}
+    assert counts.tallies == {"state:state": {"open": {"in": 1, "out": 0}}}
+    assert [(one.change, one.at - NOON) for one in counts.state_changes] == [(opened, 1.0), (back, 3.0)]
+    assert counts.events == 3, "two of the state, and the quality's beginning"
+
+
+def test_with_no_frame_no_state_is_known() -> None:
+    sums = classified([]).close(a_window()).states["state"]
+    assert (sums.last, sums.kept(), dict(sums.entries)) == (None, {}, {})
+
+
+moments = st.lists(
+    st.tuples(st.integers(0, 59 * 64).map(lambda value: value / 64), st.sampled_from(["open", "shut"])), max_size=60
+)
+
+
+@settings(deadline=None)
+@given(moments, st.sampled_from([1.0, 2.5, 10.0, 60.0]), st.sampled_from([0.25, 1.0]))
+def test_the_seconds_in_states_are_the_observed_ones_and_entries_the_changes_whatever_the_windows(
+    shots: list[tuple[float, str]], seconds: float, hold: float
+) -> None:
+    machine = StateMachine(GATE, StateRules(0.6, 0.4, hold, 2.0, 2.0))
+    accumulator, clock, closed = classified([]), WindowClock(seconds, NOON, 0.0), []
+    changes: list[StateChange] = []
+    for at, answer in sorted({shot[0]: shot for shot in shots}.values()):
+        change = machine.hear(answer, at)
+        changes += [change] if change else []
+        while clock.is_over(at):
+            closed.append(accumulator.close(clock.window))
+            clock.turn(NOON + at, at)
+        accumulator.observe(a_moment(machine.state, *([change] if change else [])), at)
+    closed.append(accumulator.close(clock.window))
+    for counts in closed:
+        observed = counts.coverage * seconds
+        assert sum(counts.states["state"].kept().values()) == pytest.approx(observed if counts.frames_seen else 0)
+    entries = sum((one.states["state"].entries for one in closed), Counter[str]())
+    assert entries == Counter(change.state for change in changes if change.is_entry)
+    assert [one.change for counts in closed for one in counts.state_changes] == changes

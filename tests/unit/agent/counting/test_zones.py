@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.counting.tracks import Track
@@ -32,7 +32,7 @@ def a_zone(polygon: object = LEFT, **more: object) -> ZoneConfig:
 def count(zone: ZoneConfig, frames: Iterable[Sequence[Track]]) -> tuple[list[float], int]:
     counter = ZoneCounter(zone, LABELS)
     found = [counter.update(tracks, i / FPS) for i, tracks in enumerate(frames)]
-    return [present for present, _ in found], sum(visits for _, visits in found)
+    return [seen.present for seen in found], sum(seen.visits for seen in found)
 
 
 def test_confirmed_tracks_with_their_anchor_inside_are_present() -> None:
@@ -86,6 +86,41 @@ def test_the_time_before_it_was_confirmed_is_part_of_its_stay() -> None:
     frames = [[a_track(0.2, confirmed=i >= 10)] for i in range(11)]
     assert count(a_zone(), frames)[1] == 1
     assert count(a_zone(), [[a_track(0.2, confirmed=False)]] * 30)[1] == 0
+
+
+def stays(frames: Iterable[Sequence[Track]]) -> list[tuple[float, float]]:
+    """When each stay was said to have ended, and how long it was."""
+    counter = ZoneCounter(a_zone(), LABELS)
+    found = [(i / FPS, counter.update(tracks, i / FPS).stays) for i, tracks in enumerate(frames)]
+    return [(at, round(seconds, 3)) for at, ended in found for seconds in ended]
+
+
+def test_a_stay_ends_with_its_track_or_once_it_was_away_for_long_and_its_last_sighting_inside_ends_it() -> None:
+    here, beside, unseen = [a_track(0.2)], [a_track(0.8)], [a_track(0.2, unseen=0.4)]
+    assert stays([*[here] * 31, *[unseen] * 9, []]) == [(4.0, 3.0)]
+    assert stays([*[here] * 31, *[beside] * 60]) == [(5.1, 3.0)]
+    assert stays([*[here] * 31, *[beside] * 19, *[here] * 11, []]) == [(6.1, 6.0)]
+
+
+def test_who_comes_back_after_long_has_two_stays_and_one_visit() -> None:
+    here, beside = [a_track(0.2)], [a_track(0.8)]
+    for away in (20, 21, 40):
+        frames = [*[here] * 21, *[beside] * away, *[here] * 16, []]
+        assert [seconds for _, seconds in stays(frames)] == [2.0, 1.5]
+        assert count(a_zone(), frames)[1] == 1
+
+
+def test_a_stay_too_short_for_a_visit_or_of_a_track_that_is_not_believed_is_none() -> None:
+    assert stays([*[[a_track(0.2)]] * 10, []]) == []
+    assert stays([*[[a_track(0.2, confirmed=False)]] * 50, []]) == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([0.2, 0.8, None]), max_size=150))
+def test_stays_together_are_no_longer_than_the_time_and_long_enough_for_a_visit(places: list[float | None]) -> None:
+    found = stays([*([] if place is None else [a_track(place)] for place in places), []])
+    assert sum(seconds for _, seconds in found) <= len(places) / FPS
+    assert all(seconds >= 1 for _, seconds in found)
 
 
 def test_tracks_that_are_gone_are_forgotten() -> None:

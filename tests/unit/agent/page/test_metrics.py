@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
 
 from agent.page.metrics import METRICS, exposition, samples
 from agent.page.ports import AgentState
-from contracts.messages import ModelHealth
+from agent.page.top import table
+from contracts.messages import ModelHealth, StateNow
 from tests.fakes.page import FakeAgent
 
 ROOT = Path(__file__).parents[4]
@@ -107,3 +110,18 @@ def test_the_dashboards_panels_have_numbers_of_their_own_and_do_not_overlap() ->
         assert max(x for x, _ in cells) < 24
         assert not cells & taken, panel["title"]
         taken |= cells
+
+
+def test_a_classifiers_camera_tells_its_state_and_its_entries_and_no_count() -> None:
+    agent = FakeAgent()
+    states = {"eyes": StateNow(state="shut", since="t", entries={"shut": 3}), "mouth": StateNow(state=None, since=None)}
+    north = agent.state.cameras["north"].model_copy(update={"count": None, "states": states})
+    state = agent.state.model_copy(update={"cameras": {"north": north}})
+    found, labels = scraped(state), frozenset({"camera": "north", "question": "eyes", "state": "shut"}.items())
+    assert found["edgetally_camera_state", labels] == 1.0
+    assert found["edgetally_state_entries_total", labels] == 3.0
+    assert value(state, "edgetally_camera_count", camera="north") is None
+    assert not any("mouth" in dict(others).values() for _, others in found)
+    shown = Console(width=200, file=io.StringIO(), record=True)
+    shown.print(table(state))
+    assert "eyes shut" in shown.export_text()
