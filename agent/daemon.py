@@ -18,6 +18,7 @@ from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
 from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
+from agent.hardware import Hardware
 from agent.home_assistant import HomeAssistant
 from agent.host import clock_synced, resident_mb
 from agent.lanes import LanePool
@@ -92,7 +93,9 @@ class Daemon:
         self._bundle = open_bundle(Path(config.bundle))
         self._ready = threading.Condition()
         spec = self._bundle.manifest.model
-        self.units = [CameraUnit(camera, spec, self._ready, config.device, opener) for camera in config.camera]
+        self._hardware = Hardware(config)
+        paced = self._hardware.paced(opener)
+        self.units = [CameraUnit(camera, spec, self._ready, config.device, paced) for camera in config.camera]
         self._serving = self._make_serving()
         self.timings = Timings()
         self._closing: list[Callable[[], object]] = []  # called in reverse, as far as the start came
@@ -114,6 +117,8 @@ class Daemon:
             daily_bytes=None if daily_mb is None else daily_mb * 1e6,
         )
         self._closing.append(self._store.close)
+        self._hardware.start()
+        self._closing.append(self._hardware.close)
         for unit in self.units:
             unit.start()
             self._closing.append(unit.close)
@@ -175,6 +180,7 @@ class Daemon:
         while not stop.is_set():
             now = time.monotonic()
             self._serving.check(patient=not until_end)
+            self._hardware.look(now)
             for unit in self.units:
                 unit.look(now, served=self._serving.form is not None)
             self._turn(clock)
@@ -252,6 +258,8 @@ class Daemon:
             cameras={unit.id: unit.health(now) for unit in self.units},
             artifact=form.artifact.id if form is not None else None,
             building=self._serving.progress,
+            telemetry=self._hardware.telemetry(now),
+            shedding=self._hardware.shedding(now),
         )
 
     def _hello(self) -> Hello:

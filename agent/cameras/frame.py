@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent.cameras.pacing import Pace
 from contracts.model_spec import InputSpec
 from runtime.prepare import Placement, place
 from runtime.results import Picture
@@ -40,9 +41,11 @@ class Wanted:
 
     Args:
         spec: the model's input; it decides the size of the pictures.
+        pace: how many of them the box can bear.
     """
 
     spec: InputSpec
+    pace: Pace = field(default_factory=Pace)
 
     def placement(self, width: int, height: int) -> Placement:
         """Where a picture of the source's own ``width`` x ``height`` lies, and so which size to give."""
@@ -56,7 +59,8 @@ class Source(Protocol):
     def dropped(self) -> Mapping[str, int]:
         """Frames left out since it was opened, by cause.
 
-        ``rate``: above the camera's ``fps``; ``damaged``: could not be decoded; ``late``: real time went on without it.
+        ``rate``: above the camera's ``fps``; ``shed``: the box is hot; ``damaged``: could not be decoded; ``late``:
+        real time went on without it.
         """
 
     def read(self) -> Frame | None:

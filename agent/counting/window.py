@@ -15,6 +15,7 @@ from contracts.messages import Level, Quality, Window, ZoneCounts
 
 _WORST_FIRST: Sequence[Quality] = ("model_error", "no_camera", "obscured", "stale", "ok")
 _HELD = 5.0  # seconds for which it stays open in which window something falls: the longest that a close may come late
+FRAMES_TO_A_GAP = 1.5  # periods that may pass between two frames before one is taken to be missing
 _MOST_CHANGES = 32  # of the quality, told one by one in a window; a camera that flickers must not fill the outbox
 
 
@@ -80,7 +81,7 @@ class _Note:
 
 def longest_gap(camera: CameraConfig) -> float:
     """Seconds that one frame may stand for: until the counts are stale, or as long as a low rate asked for needs."""
-    return max(camera.stale_after, 1.5 / camera.fps if camera.fps else 0.0)
+    return max(camera.stale_after, FRAMES_TO_A_GAP / camera.fps if camera.fps else 0.0)
 
 
 class WindowAccumulator:
