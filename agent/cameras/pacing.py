@@ -126,7 +126,7 @@ class Thinning:
 
     def passes(self, at: float) -> bool:
         """Whether the frame of ``at`` (seconds, rising) is to be kept."""
-        self._credit = min(1.0, self._credit + self._pace.share())
+        self._credit += self._pace.share()
         passes = self._credit >= 1 - _ROUNDING or self._would_be_missed(at)
         if passes:
             self._credit, self._taken = max(0.0, self._credit - 1), at
