@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.shedding import CALM_ROUNDS, HYSTERESIS, Shedder, is_cool, strain
@@ -90,6 +90,7 @@ readings = st.lists(
 """Seconds since the look before, temperature, whether it is throttled."""
 
 
+@settings(deadline=None)
 @given(readings=readings, floor=st.floats(0.05, 1.0), hold=st.floats(1.0, 120.0))
 def test_never_faster_than_the_hold_never_more_than_a_step_and_never_below_the_floor(
     readings: list[tuple[float, float | None, bool]], floor: float, hold: float
@@ -110,6 +111,7 @@ def test_never_faster_than_the_hold_never_more_than_a_step_and_never_below_the_f
     assert all(later - earlier >= hold * (1 - 1e-9) for earlier, later in pairwise(changed))
 
 
+@settings(deadline=None)
 @given(
     readings=st.lists(st.tuples(st.floats(0.1, 60.0), st.floats(60.0, 100.0), st.floats(0.0, 30.0)), max_size=80),
     throttled=st.lists(st.booleans(), min_size=80, max_size=80),

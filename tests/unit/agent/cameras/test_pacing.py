@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cameras.pacing import Gate, Pace, Pacer, RateLimit, Thinning, Timeline
@@ -123,6 +123,7 @@ def test_no_frame_is_left_out_that_would_leave_too_long_a_gap(fps: float, kept: 
     assert len(thinned(0.25, fps, longest_gap=0.2)) == pytest.approx(kept, abs=2)
 
 
+@settings(deadline=None)
 @given(
     share=st.floats(0.01, 1),
     longest=st.floats(0.01, 2),

@@ -139,6 +139,7 @@ class TestDifferences:
         assert differences.rise("x", None, 2.0) is None
         assert differences.rise("x", 90.0, 4.0) is None
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.floats(0, 1e15) | st.none(), st.floats(0, 1e9)), max_size=20))
     def test_a_share_is_between_0_and_1(self, readings: list[tuple[float | None, float]]) -> None:
         differences = Differences()
