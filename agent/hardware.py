@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from agent.cameras.frame import Source, Wanted
 from agent.cameras.pacing import Pace
-from agent.cameras.table import kind_of
+from agent.cameras.table import Opener, kind_of
 from agent.counting.window import FRAMES_TO_A_GAP, longest_gap
 from agent.shedding import Shedder
 from agent.telemetry.sampler import Sampler
@@ -22,8 +21,6 @@ from contracts.messages import SheddingState, Telemetry
 _log = logging.getLogger(__name__)
 
 _LONGEST_INTERVAL = 10.0  # seconds; a box heats up within minutes, also where its health is published once an hour
-
-SourceOpener = Callable[[CameraConfig, Wanted, threading.Event], Source]
 
 
 class Hardware:
@@ -73,7 +70,7 @@ class Hardware:
         """How many frames are taken; None where shedding is switched off."""
         return None if self._shedder is None else self._shedder.state(now)
 
-    def paced(self, opener: SourceOpener) -> SourceOpener:
+    def paced(self, opener: Opener) -> Opener:
         """An opener of cameras whose frames are shed while the box is hot.
 
         A file that is read as fast as it goes is left alone: whoever counts it wants all of it.

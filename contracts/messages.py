@@ -241,13 +241,14 @@ class Accelerator(MachineModel):
 class Telemetry(MachineModel):
     """What the hardware tells of itself; what it does not tell is absent or None, never 0.
 
-    ``temperatures`` by sensor, ``hottest`` the sensor that reads most; ``watts`` by rail, as the board names them (some
-    are parts of others); ``cpu_load`` is the share of all cores that is busy, 0 to 1; memory is the whole box's, in MB
-    of 10^6 bytes, ``memory_used_mb`` what could not be had without swapping.
+    ``temperatures`` by sensor, ``hottest`` the sensor that reads most and ``celsius`` what it reads; ``watts`` by rail,
+    as the board names them (some are parts of others); ``cpu_load`` is the share of all cores that is busy, 0 to 1;
+    memory is the whole box's, in MB of 10^6 bytes, ``memory_used_mb`` what could not be had without swapping.
     """
 
     temperatures: dict[str, Temperature] = Field(default_factory=dict)
     hottest: str | None = None
+    celsius: float | None = None
     throttling: Throttling | None = None
     watts: dict[str, float] = Field(default_factory=dict)
     cpu_load: float | None = None

@@ -103,7 +103,7 @@ def _of_hardware(health: Health) -> Iterator[RenderableType]:
     """What the hardware tells in a line, and in another one why it is slow."""
     told = health.telemetry
     if told is not None:
-        hottest = None if told.hottest is None else f"{told.temperatures[told.hottest].celsius:.0f} °C {told.hottest}"
+        hottest = None if told.celsius is None else f"{told.celsius:.0f} °C {told.hottest}"
         busy = {"CPU": told.cpu_load} | {name: one.load for name, one in told.accelerators.items()}
         loads = [f"{name} {load:.0%}" for name, load in busy.items() if load is not None]
         watts = [f"{value:.1f} W {rail}" for rail, value in told.watts.items()]

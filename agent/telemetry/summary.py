@@ -57,9 +57,11 @@ def summary(readings: Sequence[Reading], spells: Spells, now: float, hot: float 
             where no sensor has one.
     """
     temperatures = _temperatures(_joined(reading.sensors for reading in readings), hot)
+    hottest = max(temperatures, key=lambda name: temperatures[name].celsius, default=None)
     return Telemetry(
         temperatures=temperatures,
-        hottest=max(temperatures, key=lambda name: temperatures[name].celsius, default=None),
+        hottest=hottest,
+        celsius=None if hottest is None else temperatures[hottest].celsius,
         throttling=spells.look(
             _joined(reading.throttles for reading in readings), _joined(reading.caps for reading in readings), now
         ),

@@ -33,6 +33,7 @@ TELEMETRY = Telemetry(
         "soc0-thermal": Temperature(celsius=71.0, hot=None),
     },
     hottest="tj-thermal",
+    celsius=96.5,
     throttling=Throttling(now=True, reasons=("gpu-throttle-alert",), caps=("power_cap",), seconds=20.0, spells=3),
     watts={"VDD_IN": 14.25},
     cpu_load=0.5,

@@ -56,6 +56,11 @@ def test_a_moment_of_heat_between_two_decisions_is_not_overlooked() -> None:
     assert run([60.0, 60.0, HOT, 60.0], step=HOLD / 3)[-1] == 0.75
 
 
+def test_a_box_that_is_cool_only_at_times_does_not_take_more_again() -> None:
+    cool, warm = HOT - HYSTERESIS, HOT - 1
+    assert run([HOT] + [warm, cool] * 20, step=HOLD / 2) == [0.75] * 41
+
+
 def test_throttling_alone_is_enough_and_where_nothing_is_known_all_frames_are_taken() -> None:
     shedder = Shedder(SheddingConfig(hold_seconds=HOLD))
     shedder.look(at(None, throttled=True), 0.0)

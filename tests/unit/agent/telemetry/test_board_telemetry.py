@@ -32,7 +32,8 @@ class Board:
 @pytest.mark.parametrize("board", sorted(path.name for path in BOARDS.iterdir() if path.is_dir()))
 def test_every_board_tells_its_temperature_and_memory_and_none_that_cannot_be(tmp_path: Path, board: str) -> None:
     told = Board(tmp_path, board).look()
-    assert told.hottest in told.temperatures
+    assert told.hottest is not None
+    assert told.celsius == told.temperatures[told.hottest].celsius == max(o.celsius for o in told.temperatures.values())
     assert all(20 < one.celsius < 100 for one in told.temperatures.values())
     assert all(one.hot is None or 70 < one.hot < 110 for one in told.temperatures.values())
     assert told.memory_used_mb is not None
