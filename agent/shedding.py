@@ -56,10 +56,11 @@ class Shedder:
             self._decide(now)
 
     def state(self, now: float) -> SheddingState:
-        """What to tell; ``now`` in monotonic seconds."""
-        if self._since is None:
-            return SheddingState(share=self.share)
-        return SheddingState(share=self.share, why=self._why, seconds=round(now - self._since, 1))
+        """What to tell, for any thread; ``now`` in monotonic seconds."""
+        since = self._since  # once: another thread may be deciding
+        if since is None:
+            return SheddingState(share=1.0)
+        return SheddingState(share=self.share, why=self._why, seconds=round(now - since, 1))
 
     def _decide(self, now: float) -> None:
         self._calm = self._calm + 1 if self._cool else 0

@@ -15,7 +15,8 @@ from contracts.messages import Telemetry
 _log = logging.getLogger(__name__)
 _faults = LimitedLog(_log, seconds=3600.0)
 
-_PATIENCE = 3.0  # intervals; what is older says nothing of now
+_PATIENCE = 3.0  # intervals, after which what was told says nothing of now
+_LEAST_PATIENCE = 10.0  # seconds; a driver takes its time to be opened
 
 
 class Sampler:
@@ -37,6 +38,7 @@ class Sampler:
     ) -> None:
         self._find = find
         self._interval = interval
+        self._patience = max(_PATIENCE * interval, _LEAST_PATIENCE)
         self._hot = hot
         self._clock = clock
         self._spells = Spells()
@@ -59,13 +61,13 @@ class Sampler:
             self._thread.join(timeout)
 
     def latest(self, now: float) -> Telemetry | None:
-        """What the hardware told last; None before the first time, and where that is three intervals ago.
+        """What the hardware told last; None before the first time, and where that is long ago.
 
         Args:
             now: monotonic seconds.
         """
         newest = self._newest
-        fresh = now - (self._begun if newest is None else newest[0]) <= _PATIENCE * self._interval
+        fresh = now - (self._begun if newest is None else newest[0]) <= self._patience
         if not fresh and not self._said_stale:
             _log.warning("telemetry: %s does not answer; temperature and load are not known", self._asked)
         self._said_stale = not fresh
