@@ -98,7 +98,9 @@ class CameraUnit:
         live = kind_of(camera.source).live
         self._slot = FrameSlot(keep_all=not live and not camera.realtime, on_ready=self._notify)
         # A file that breaks is not read again from its beginning: what it showed is counted.
-        self._capture = Capture(camera, Wanted(spec.input), self._slot, opener=opener, retry=live)
+        self._capture = Capture(
+            camera, Wanted(spec.input, fps=lambda: self._camera.fps), self._slot, opener=opener, retry=live
+        )
         self._form: RunningForm | None = None
         self.stream = Stream(
             self._slot, self._decoder, self._take, self._shows_something, Timings(), begins=self._count_with

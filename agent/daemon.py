@@ -20,6 +20,7 @@ from agent.counting.counter import questions_asked
 from agent.counting.states import Question
 from agent.drawn import DrawnChanges
 from agent.facts import device_facts
+from agent.hardware import Hardware
 from agent.home_assistant import HomeAssistant
 from agent.host import clock_synced, resident_mb
 from agent.ledger import Ledger, Origin
@@ -99,7 +100,8 @@ class Daemon:
         self.stopped = False
         self._facts = device_facts()
         self._slots = Slots(config, self._facts, self._publish_facts)
-        self._cameras = CameraSet(self._slots, config.device, opener)
+        self._hardware = Hardware(config)
+        self._cameras = CameraSet(self._slots, config.device, self._hardware.paced(opener))
         self.timings = Timings()
         self._closing: list[Callable[[], object]] = [self._bell.close]  # called in reverse, as far as the start came
 
@@ -124,6 +126,8 @@ class Daemon:
         config = self._config = self._remote.config
         if config.log_level != self._local.log_level:
             _set_log_level(config)
+        self._hardware.start()
+        self._closing.append(self._hardware.close)
         self._closing.append(partial(self._cameras.close, _PATIENCE))
         self._cameras.open(config.camera)
         self._ledger = Ledger(
@@ -243,6 +247,7 @@ class Daemon:
         while not self.stopped:
             now = time.monotonic()
             self._slots.check(patient=not until_end)
+            self._hardware.look(now)
             self._cameras.look(now)
             self._turn()
             self._remote.turn()
@@ -312,6 +317,8 @@ class Daemon:
             disk_bytes_per_day=outbox.written_per_day if outbox else None,
             cameras={unit.id: unit.health(now) for unit in self.units},
             models=self._slots.health(),
+            telemetry=self._hardware.telemetry(now),
+            shedding=self._hardware.shedding(now),
         )
 
     def _hello(self) -> Hello:

@@ -236,6 +236,10 @@ def _health_entities(config: AgentConfig) -> Iterator[tuple[str, Component]]:
     yield "DROPPED", dropped | {"state_class": "total_increasing"}
     written = _health_entity(config, "disk writes a day", ".get('disk_bytes_per_day')", "B")
     yield "WRITTEN", written | {"device_class": "data_size"}
+    told, shedding = (f".get('{part}')|default({{}}, true)" for part in ("telemetry", "shedding"))
+    temperature = _health_entity(config, "temperature", told, "°C", then=".get('celsius')")
+    yield "TEMPERATURE", temperature | {"device_class": "temperature"}
+    yield "FRAMES_TAKEN", _health_entity(config, "share of frames taken", shedding, None, then=".get('share')")
 
 
 def _health_entity(config: AgentConfig, name: str, path: str, unit: str | None, then: str = "") -> Component:

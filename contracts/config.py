@@ -252,6 +252,18 @@ class PageConfig(WrittenModel):
         return self
 
 
+class SheddingConfig(WrittenModel):
+    """Taking fewer frames while the box is hot or throttled; docs/telemetry.md."""
+
+    enabled: bool = Field(default=True, description="false takes all frames, however hot the box is")
+    hot_celsius: float | None = Field(
+        None, ge=30, le=120, description="hot from here on, at every sensor; none: below each sensor's own trip point"
+    )
+    floor: float = Field(0.25, gt=0, le=1, description="share of the frames that is taken at the least")
+    least_fps: float = Field(5.0, gt=0, le=240, description="no camera is shed below this rate")
+    hold_seconds: float = Field(30.0, ge=1, le=3600, description="between two steps")
+
+
 class AgentConfig(WrittenModel):
     """The whole of agent.toml."""
 
@@ -269,6 +281,7 @@ class AgentConfig(WrittenModel):
     outbox: OutboxConfig = OutboxConfig()
     home_assistant: HomeAssistantConfig | None = None
     page: PageConfig | None = None
+    shedding: SheddingConfig = SheddingConfig()
     camera: tuple[CameraConfig, ...] = Field(min_length=1)
 
     @property

@@ -273,6 +273,70 @@ class ModelHealth(MachineModel):
     building: EngineProgress | None = None
 
 
+class Temperature(MachineModel):
+    """What a sensor reads, in degrees Celsius.
+
+    From ``hot`` on the box sheds load (docs/telemetry.md); None where nothing is shed for this sensor.
+    """
+
+    celsius: float
+    hot: float | None
+
+
+class Throttling(MachineModel):
+    """Whether heat or a weak supply holds the box below what it was set to run at.
+
+    ``reasons`` are what holds it now, in the words of its kernel, firmware or driver; ``caps`` the limits of power and
+    current that it has reached, which is usual at full load and no throttling. ``seconds`` is how long it has been
+    held, None while it is not; ``spells`` how often that began since the agent started.
+    """
+
+    now: bool
+    reasons: tuple[str, ...] = ()
+    caps: tuple[str, ...] = ()
+    seconds: float | None = None
+    spells: int = 0
+
+
+class Accelerator(MachineModel):
+    """A GPU or NPU; ``load`` is the share of the time that it is busy, 0 to 1, memory in MB of 10^6 bytes."""
+
+    load: float | None = None
+    mhz: float | None = None
+    memory_used_mb: float | None = None
+    memory_mb: float | None = None
+
+
+class Telemetry(MachineModel):
+    """What the hardware tells of itself; what it does not tell is absent or None, never 0.
+
+    ``temperatures`` by sensor, ``hottest`` the sensor that reads most and ``celsius`` what it reads; ``watts`` by rail,
+    as the board names them (some are parts of others); ``cpu_load`` is the share of all cores that is busy, 0 to 1;
+    memory is the whole box's, in MB of 10^6 bytes, ``memory_used_mb`` what could not be had without swapping.
+    """
+
+    temperatures: dict[str, Temperature] = Field(default_factory=dict)
+    hottest: str | None = None
+    celsius: float | None = None
+    throttling: Throttling | None = None
+    watts: dict[str, float] = Field(default_factory=dict)
+    cpu_load: float | None = None
+    memory_used_mb: float | None = None
+    memory_mb: float | None = None
+    accelerators: dict[str, Accelerator] = Field(default_factory=dict)
+
+
+class SheddingState(MachineModel):
+    """Which share of the frames is taken so that the box cools, 1 where it takes all.
+
+    ``why`` is what the last step down was for, ``seconds`` how long fewer are taken; both None where all are.
+    """
+
+    share: float = Field(gt=0, le=1)
+    why: str | None = None
+    seconds: float | None = None
+
+
 class Health(MachineModel):
     """How the box runs; absent means not known, never 0.
 
@@ -281,6 +345,7 @@ class Health(MachineModel):
     for too long; each is a gap in the numbers. ``windows_held`` are windows that wait in memory while the disk refuses
     them; ``windows_lost`` those given up since the start, which become part of ``outbox_dropped`` once the disk writes
     again. ``disk_bytes_per_day`` is what the store writes, measured since the start and scaled to a day.
+    ``telemetry`` is None where the hardware did not answer lately, ``shedding`` where it is switched off.
     """
 
     device: Id
@@ -294,3 +359,5 @@ class Health(MachineModel):
     disk_bytes_per_day: int | None = None
     cameras: dict[str, CameraHealth]
     models: dict[str, ModelHealth] = Field(default_factory=dict)
+    telemetry: Telemetry | None = None
+    shedding: SheddingState | None = None

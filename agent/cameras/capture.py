@@ -34,7 +34,7 @@ class CaptureStatus:
         problem: the last fault and what to do about it, without credentials; None while it runs.
         frames: how many were handed on.
         dropped: how many were not, by cause: ``late`` (replaced by a newer one before it was counted, or never made),
-            ``rate`` (above the camera's ``fps``), ``damaged`` (could not be decoded).
+            ``rate`` (above the camera's ``fps``), ``shed`` (the box is hot), ``damaged`` (could not be decoded).
         reconnects: how often its frames came back.
         last_frame_at: seconds of ``time.monotonic`` at which the last frame came.
     """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent.cameras.pacing import Gate, Pace
 from contracts.model_spec import InputSpec
 from runtime.prepare import Placement, place
 from runtime.results import Picture
@@ -40,9 +41,22 @@ class Wanted:
 
     Args:
         spec: the model's input; it decides the size of the pictures.
+        pace: how many of them the box can bear.
+        fps: tells how many a second are counted at most, None for all; asked for each frame. What the camera was opened
+            with holds where this is left out.
     """
 
     spec: InputSpec
+    pace: Pace = field(default_factory=Pace)
+    fps: Callable[[], float | None] | None = None
+
+    def gate(self, fps: float | None) -> Gate:
+        """Decides which frames are taken.
+
+        Args:
+            fps: the limit that the camera was opened with.
+        """
+        return Gate(self.fps or (lambda: fps), self.pace)
 
     def placement(self, width: int, height: int) -> Placement:
         """Where a picture of the source's own ``width`` x ``height`` lies, and so which size to give."""
@@ -56,7 +70,8 @@ class Source(Protocol):
     def dropped(self) -> Mapping[str, int]:
         """Frames left out since it was opened, by cause.
 
-        ``rate``: above the camera's ``fps``; ``damaged``: could not be decoded; ``late``: real time went on without it.
+        ``rate``: above the camera's ``fps``; ``shed``: the box is hot; ``damaged``: could not be decoded; ``late``:
+        real time went on without it.
         """
 
     def read(self) -> Frame | None:

@@ -24,7 +24,6 @@ import numpy as np
 
 from agent.cameras.addresses import redacted, shown
 from agent.cameras.frame import Frame, Wanted
-from agent.cameras.pacing import RateLimit
 from contracts.config import CameraConfig
 from contracts.errors import CameraError, WrittenError
 from runtime.prepare import Placement
@@ -121,7 +120,7 @@ class GstSource:
         self.dropped: Counter[str] = Counter()
         self._camera = camera
         self._stop = stop
-        self._limit = RateLimit(camera.fps)
+        self._gate = wanted.gate(camera.fps)
         self._placement = _placement(camera, wanted)
         self._row = (self._placement.width * 3 + 3) // 4 * 4  # GStreamer pads the rows of BGR to 4 bytes
         self._sequence = 0
@@ -148,9 +147,10 @@ class GstSource:
                 return None
             captured_at, wall_time = time.monotonic(), time.time()
             sequence, self._sequence = self._sequence, self._sequence + 1
-            if self._limit.passes(captured_at - self._opened_at):
+            left_out = self._gate.left_out(captured_at - self._opened_at)
+            if left_out is None:
                 return Frame(image, self._placement, sequence, captured_at, wall_time, captured_at)
-            self.dropped["rate"] += 1
+            self.dropped[left_out] += 1
 
     def close(self) -> None:
         """End the pipeline; twice is harmless."""

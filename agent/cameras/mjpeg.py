@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from agent.cameras.addresses import shown
 from agent.cameras.faults import network_fault
 from agent.cameras.frame import Frame, Wanted
-from agent.cameras.pacing import Pacer, RateLimit, Timeline
+from agent.cameras.pacing import Pacer, Timeline
 from agent.cameras.stamps import taken_at
 from agent.cameras.web import StoppedError, WebStream, request
 from contracts.config import CameraConfig
@@ -186,7 +186,7 @@ class MjpegSource:
         self._stream = stream
         self._parts = PartReader(stream)
         self._pictures = _Pictures(camera, wanted, self.dropped)
-        self._limit = RateLimit(camera.fps)
+        self._gate = wanted.gate(camera.fps)
         self._timeline = Timeline(_USUAL_INTERVAL)
         self._sequence = 0
         self._opened_at = time.monotonic()
@@ -206,8 +206,9 @@ class MjpegSource:
             sequence, self._sequence = self._sequence, self._sequence + 1
             stamp = _stamp(part.fields)
             at = self._timeline.at(captured_at if stamp is None else stamp)
-            if not self._limit.passes(at):
-                self.dropped["rate"] += 1  # before it is decoded
+            left_out = self._gate.left_out(at)
+            if left_out is not None:
+                self.dropped[left_out] += 1  # before it is decoded
                 continue
             wall_time = taken_at(stamp, now)
             frame = self._pictures.frame(part.data, sequence, captured_at, wall_time, self._opened_at + at)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 _LONGEST_STEP = 10.0  # seconds between two frames; a stamp that jumps further is taken for broken
+_ROUNDING = 1e-6  # of shares and seconds
 _TOLERANCE = 0.25  # of the period; a camera's frames jitter, and one that is due at its own rate must not be dropped
 
 
@@ -81,6 +84,7 @@ class RateLimit:
     """
 
     def __init__(self, fps: float | None) -> None:
+        self.fps = fps
         self._period = 1 / fps if fps else 0.0
         self._due: float | None = None
 
@@ -93,3 +97,68 @@ class RateLimit:
         # The next one is due on the grid, so that the tolerance does not add up, but not at once after a late one.
         self._due = max(self._due + self._period, at + self._period / 2)
         return True
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many of a camera's frames the box can bear.
+
+    Args:
+        share: tells which share of them is to be taken now, 0 to 1; asked for each frame, in the camera's thread.
+        longest_gap: seconds; frames are only left out as long as two that are taken lie no farther apart.
+    """
+
+    share: Callable[[], float] = lambda: 1.0
+    longest_gap: float = 0.0
+
+
+class Thinning:
+    """Leaves out frames evenly, so that the share that is wanted remains.
+
+    Args:
+        pace: which share.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._credit = 0.0
+        self._before: float | None = None
+        self._taken: float | None = None
+
+    def passes(self, at: float) -> bool:
+        """Whether the frame of ``at`` (seconds, rising) is to be kept."""
+        self._credit += self._pace.share()
+        passes = self._credit >= 1 - _ROUNDING or self._would_be_missed(at)
+        if passes:
+            self._credit, self._taken = max(0.0, self._credit - 1), at
+        self._before = at
+        return passes
+
+    def _would_be_missed(self, at: float) -> bool:
+        """Whether the next frame, one step after this one as this one was after the last, would come too late."""
+        if self._taken is None or self._before is None:
+            return True
+        return at - self._taken + (at - self._before) > self._pace.longest_gap + _ROUNDING
+
+
+class Gate:
+    """Which of a camera's frames are taken: at most so many a second, and of those as many as the box can bear.
+
+    Args:
+        fps: tells the limit, None for none; it may change.
+        pace: what the box can bear.
+    """
+
+    def __init__(self, fps: Callable[[], float | None], pace: Pace) -> None:
+        self._fps = fps
+        self._limit = RateLimit(fps())
+        self._thinning = Thinning(pace)
+
+    def left_out(self, at: float) -> Literal["rate", "shed"] | None:
+        """Why the frame of ``at`` (seconds, rising) is not taken; None where it is."""
+        fps = self._fps()
+        if fps != self._limit.fps:
+            self._limit = RateLimit(fps)
+        if not self._limit.passes(at):
+            return "rate"
+        return None if self._thinning.passes(at) else "shed"

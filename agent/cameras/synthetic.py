@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.cameras.frame import Frame, Wanted
-from agent.cameras.pacing import Pacer, RateLimit
+from agent.cameras.pacing import Pacer
 from agent.cameras.played import KEYS, PlayedFault, parse_fault, seen
 from contracts.config import CameraConfig
 from contracts.errors import CameraError, DocumentError, UnknownNameError
@@ -96,7 +96,7 @@ class SyntheticSource:
         self._loop = camera.loop
         self._stop = stop
         self._pacer = (pacer or Pacer(stop)) if camera.realtime else None
-        self._limit = RateLimit(camera.fps)
+        self._gate = wanted.gate(camera.fps)
         self._placement = wanted.placement(options.road.width, options.road.height)
         self._road = _road_for(camera, options.road, self._placement)
         self._next = 0
@@ -113,8 +113,9 @@ class SyntheticSource:
             if self._frames is not None and sequence >= self._frames and not self._loop:
                 return None
             self._next = sequence + 1
-            if not self._limit.passes(sequence / self._fps):
-                self.dropped["rate"] += 1
+            left_out = self._gate.left_out(sequence / self._fps)
+            if left_out is not None:
+                self.dropped[left_out] += 1
             elif self._pacer is None or self._pacer.hold(sequence / self._fps):
                 fault = self._fault.at(sequence / self._fps)
                 if fault == "lost":

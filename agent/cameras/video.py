@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from agent.cameras.faults import fault
 from agent.cameras.frame import Frame, Wanted
-from agent.cameras.pacing import Pacer, RateLimit, Timeline
+from agent.cameras.pacing import Pacer, Timeline
 from agent.cameras.stamps import taken_at
 from contracts.config import CameraConfig
 from contracts.errors import CameraError
@@ -73,7 +73,7 @@ class VideoSource:
         self._feed = feed
         self._stop = stop
         self._scaler = Scaler(wanted.placement)
-        self._limit = RateLimit(camera.fps)
+        self._gate = wanted.gate(camera.fps)
         self._ready: deque[VideoFrame] = deque()
         self._sequence = 0
         self._damaged_in_a_row = 0
@@ -107,12 +107,13 @@ class VideoSource:
         self._container.close()
 
     def _frame(self, picture: VideoFrame) -> Frame | None:
-        """The picture scaled when it is due; None where the rate's limit or the stop leaves it out."""
+        """The picture scaled when it is due; None where the gate or the stop leaves it out."""
         sequence, self._sequence = self._sequence, self._sequence + 1
         stamp = _stamp(picture)
         at = self._timeline.at(stamp)
-        if not self._limit.passes(at):
-            self.dropped["rate"] += 1  # before it is scaled: that is a fifth of the work
+        left_out = self._gate.left_out(at)
+        if left_out is not None:
+            self.dropped[left_out] += 1  # before it is scaled: that is a fifth of the work
             return None
         if self._pacer is not None and not self._pacer.hold(at):
             return None

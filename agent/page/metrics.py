@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from agent.page.hardware_metrics import Sample, of_hardware
 from agent.page.ports import AgentState
 from contracts.messages import CameraHealth, CameraState, Quality
 
@@ -43,6 +44,20 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_outbox_reports", "gauge", (), "Reports that wait for the broker."),
     MetricSpec("edgetally_outbox_dropped_total", "counter", (), "Reports dropped because too many waited."),
     MetricSpec("edgetally_engine_building", "gauge", ("model",), "1 while an engine is built on this box."),
+    MetricSpec("edgetally_temperature_celsius", "gauge", ("sensor",), "Temperature of the box."),
+    MetricSpec("edgetally_temperature_hot_celsius", "gauge", ("sensor",), "Frames are shed from here on."),
+    MetricSpec("edgetally_throttled", "gauge", (), "1 while heat or a weak supply slows the box down."),
+    MetricSpec("edgetally_throttle_reason", "gauge", ("reason",), "1 for each reason that holds now."),
+    MetricSpec("edgetally_throttling_total", "counter", (), "How often that began since the agent started."),
+    MetricSpec("edgetally_power_watts", "gauge", ("rail",), "Power; some rails are parts of others."),
+    MetricSpec("edgetally_cpu_load_ratio", "gauge", (), "Share of all cores that is busy, 0 to 1."),
+    MetricSpec("edgetally_memory_used_bytes", "gauge", (), "Memory of the box that is in use."),
+    MetricSpec("edgetally_memory_bytes", "gauge", (), "Memory of the box."),
+    MetricSpec("edgetally_accelerator_load_ratio", "gauge", ("accelerator",), "Share of the time busy, 0 to 1."),
+    MetricSpec("edgetally_accelerator_clock_hertz", "gauge", ("accelerator",), "Clock of a GPU or NPU."),
+    MetricSpec("edgetally_accelerator_memory_used_bytes", "gauge", ("accelerator",), "Its own memory in use."),
+    MetricSpec("edgetally_accelerator_memory_bytes", "gauge", ("accelerator",), "Its own memory."),
+    MetricSpec("edgetally_frames_taken_ratio", "gauge", (), "Share of the frames taken, below 1 while load is shed."),
     MetricSpec("edgetally_page_viewers", "gauge", (), "Who watches the page now."),
     MetricSpec("edgetally_camera_up", "gauge", _CAMERA, "1 while fresh frames of the camera are counted."),
     MetricSpec("edgetally_camera_quality", "gauge", ("camera", "quality"), "1 for the quality that holds, else 0."),
@@ -58,9 +73,6 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_state_entries_total", "counter", ("camera", "question", "state"), "Entries into a state."),
 )
 """Every metric. One that is not known now is absent, never 0."""
-
-Sample = tuple[str, tuple[str, ...], float]
-"""Name, values of its labels, value."""
 
 
 def exposition(state: AgentState, viewers: int) -> bytes:
@@ -78,6 +90,7 @@ def exposition(state: AgentState, viewers: int) -> bytes:
 def samples(state: AgentState, viewers: int) -> Iterator[Sample]:
     """All that is known now; arguments as of `exposition`."""
     yield from _of_the_box(state)
+    yield from of_hardware(state.health)
     yield "edgetally_page_viewers", (), float(viewers)
     for camera, now in state.cameras.items():
         yield from _of_counts(camera, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -16,7 +16,7 @@ from agent.page.client import PageAddress, read_state
 from agent.page.ports import AgentState
 from agent.settings import ENV_PREFIX, load_config
 from contracts.errors import TransportError, WrittenError
-from contracts.messages import CameraHealth, CameraState
+from contracts.messages import CameraHealth, CameraState, Health
 
 _SECONDS = 1.0  # between two looks
 _NO_DATA = "-"
@@ -89,7 +89,7 @@ def table(state: AgentState) -> RenderableType:
     problems = [
         Text(f"{camera}: {one.problem}", style="red") for camera, one in sorted(health.cameras.items()) if one.problem
     ]
-    return Group(shown, Text(_of_the_box(state)), *problems)
+    return Group(shown, Text(_of_the_box(state)), *_of_hardware(state.health), *problems)
 
 
 def _of_the_box(state: AgentState) -> str:
@@ -99,6 +99,21 @@ def _of_the_box(state: AgentState) -> str:
     engines = [model.building.artifact for model in health.models.values() if model.building is not None]
     building = f", building {', '.join(engines)}" if engines else ""
     return f"up {health.uptime:.0f} s{memory}{waiting}{building}"
+
+
+def _of_hardware(health: Health) -> Iterator[RenderableType]:
+    """What the hardware tells in a line, and in another one why it is slow."""
+    told = health.telemetry
+    if told is not None:
+        hottest = None if told.celsius is None else f"{told.celsius:.0f} °C {told.hottest}"
+        busy = {"CPU": told.cpu_load} | {name: one.load for name, one in told.accelerators.items()}
+        loads = [f"{name} {load:.0%}" for name, load in busy.items() if load is not None]
+        watts = [f"{value:.1f} W {rail}" for rail, value in told.watts.items()]
+        yield Text(", ".join(part for part in (hottest, *loads, *watts) if part))
+        if told.throttling is not None and told.throttling.now:
+            yield Text(f"throttled: {', '.join(told.throttling.reasons)}", style="red")
+    if health.shedding is not None and health.shedding.why is not None:
+        yield Text(f"{health.shedding.share:.0%} of the frames are taken: {health.shedding.why}", style="yellow")
 
 
 def _latency(health: CameraHealth | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.cameras.table import kind_of
 from contracts.config import AgentConfig, CameraConfig
 
 IN_PLACE = frozenset(
@@ -13,6 +14,8 @@ IN_PLACE = frozenset(
     }
 )  # fmt: skip
 """Keys of a camera that apply while it stays open; any other one, also one that is yet to come, opens it anew."""
+
+_READ_AT_RATE = frozenset({"pictures", "http"})
 
 DEVICE_KEYS = frozenset({"window_seconds", "state_seconds", "health_seconds", "log_level", "labels"})
 """Keys that concern no single camera and not the connection."""
@@ -59,11 +62,16 @@ def plan_changes(old: AgentConfig, new: AgentConfig) -> Plan:
         new=new,
         stop=tuple(camera_id for camera_id in before if camera_id not in after),
         start=tuple(camera for camera in new.camera if camera.id not in before),
-        restart=tuple(after[camera_id] for camera_id, keys in changed.items() if keys - IN_PLACE),
-        change=tuple(after[camera_id] for camera_id, keys in changed.items() if keys and keys <= IN_PLACE),
+        restart=tuple(after[name] for name, keys in changed.items() if keys - in_place(after[name])),
+        change=tuple(after[name] for name, keys in changed.items() if keys and keys <= in_place(after[name])),
         device=frozenset(key for key in DEVICE_KEYS if getattr(old, key) != getattr(new, key)),
         connectivity=old.broker != new.broker,
     )
+
+
+def in_place(camera: CameraConfig) -> frozenset[str]:
+    """The keys of this camera that apply while it stays open: where the rate is what it is read at, not that one."""
+    return IN_PLACE - {"fps"} if kind_of(camera.source).name in _READ_AT_RATE else IN_PLACE
 
 
 def _differing(old: CameraConfig, new: CameraConfig) -> frozenset[str]:

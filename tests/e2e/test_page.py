@@ -38,6 +38,8 @@ def test_a_running_agent_is_seen_on_its_page_in_the_terminal_and_by_prometheus(
         assert state["cameras"]["gate"]["quality"] == "ok"
         assert state["cameras"]["gate"]["count"] is not None
         assert {one["artifact"] for one in state["facts"]["artifacts"]} >= {"x86-openvino/fp32", "x86-onnxruntime/fp32"}
+        assert state["health"]["telemetry"]["memory_mb"] > 0
+        assert state["health"]["shedding"] == {"share": 1.0, "why": None, "seconds": None}
         kind, picture = get(port, "/api/cameras/gate/picture.jpg")
         assert (kind, picture[:2]) == (200, b"\xff\xd8")
         assert b'edgetally_camera_up{camera="gate"} 1' in get(port, "/metrics")[1]

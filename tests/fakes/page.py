@@ -10,6 +10,7 @@ import numpy as np
 from agent.page.ports import AgentState, CameraProposal, Look, Outcome, Ports, Redact, WatchedCamera, as_it_is
 from contracts.config import LineConfig, ZoneConfig
 from contracts.messages import (
+    Accelerator,
     CameraHealth,
     CameraState,
     Considered,
@@ -17,12 +18,30 @@ from contracts.messages import (
     Health,
     ModelHealth,
     Quality,
+    SheddingState,
     StageLatency,
+    Telemetry,
+    Temperature,
+    Throttling,
 )
 from runtime.results import DensityMap, Detections
 from runtime.synthetic_road import RoadSettings, SyntheticRoad
 
 LABELS = ("car", "truck")
+TELEMETRY = Telemetry(
+    temperatures={
+        "tj-thermal": Temperature(celsius=96.5, hot=94.0),
+        "soc0-thermal": Temperature(celsius=71.0, hot=None),
+    },
+    hottest="tj-thermal",
+    celsius=96.5,
+    throttling=Throttling(now=True, reasons=("gpu-throttle-alert",), caps=("power_cap",), seconds=20.0, spells=3),
+    watts={"VDD_IN": 14.25},
+    cpu_load=0.5,
+    memory_used_mb=3587.0,
+    memory_mb=7990.2,
+    accelerators={"gpu": Accelerator(load=0.98, mhz=624.75)},
+)
 LINE = LineConfig(name="gate", start=(0.1, 0.6), end=(0.9, 0.6), labels=("car",))
 ZONE = ZoneConfig(name="junction", polygon=((0.3, 0.2), (0.7, 0.2), (0.8, 0.5), (0.2, 0.5)))
 
@@ -119,6 +138,8 @@ def state_of(cameras: Sequence[str]) -> AgentState:
             outbox_dropped=0,
             cameras={camera: _camera_health() for camera in cameras},
             models={"main": ModelHealth(artifact="x86-openvino/fp32")},
+            telemetry=TELEMETRY,
+            shedding=SheddingState(share=0.5, why="tj-thermal is at 96.5 degrees, hot from 94.0 on", seconds=60.0),
         ),
         facts=FactsMessage(
             device="box-1",

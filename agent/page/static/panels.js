@@ -24,7 +24,7 @@ function pairs(values) {
 }
 
 // What the agent tells of the box and this page has no words of its own for.
-const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "models"];
+const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "models", "telemetry", "shedding"];
 
 export function healthPage() {
   return drawn("Health", (state) => [[state.health, state.version], () => {
@@ -37,6 +37,7 @@ export function healthPage() {
         ["memory", health.rss_mb === null ? NO_DATA : `${number(health.rss_mb)} MB`],
         ["reports waiting for the broker", health.outbox_waiting ?? NO_DATA],
         ["reports dropped, too many waited", health.outbox_dropped ?? NO_DATA],
+        ...hardware(health.telemetry, health.shedding),
         ["told at", health.at],
         ...rest.map(([name, value]) => [words(name), typeof value === "object" ? JSON.stringify(value) : String(value)]),
       ])),
@@ -55,6 +56,31 @@ export function healthPage() {
         .map(([id, camera]) => make("p", { class: "problem" }, `${id}: ${camera.problem}`))),
     ];
   }]);
+}
+
+// What the box tells of itself; what it does not tell has no row.
+function hardware(told, shedding) {
+  const rows = [];
+  const list = (of, text) => Object.entries(of).map(([name, value]) => `${name} ${text(value)}`).join(", ");
+  if (told) {
+    const throttling = told.throttling;
+    const loads = Object.entries(told.accelerators).filter(([, one]) => one.load !== null);
+    rows.push(
+      ["temperature", list(told.temperatures, (one) => `${number(one.celsius)} °C`)],
+      ["throttled", throttling ? (throttling.now ? throttling.reasons.join(", ") : `no, ${throttling.spells} times so far`) : ""],
+      ["limits reached", throttling?.caps.join(", ") ?? ""],
+      ["power", list(told.watts, (watts) => `${number(watts, 1)} W`)],
+      ["processor load", told.cpu_load === null ? "" : percent(told.cpu_load)],
+      ["GPU and NPU load", loads.map(([name, one]) => `${name} ${percent(one.load)}`).join(", ")],
+      ["memory of the box", told.memory_used_mb === null ? "" : `${number(told.memory_used_mb)} of ${number(told.memory_mb)} MB`],
+    );
+  }
+  if (shedding) rows.push(["frames taken", shedding.why === null ? percent(shedding.share) : `${percent(shedding.share)}: ${shedding.why}`]);
+  return rows.filter(([, text]) => text !== "");
+}
+
+function percent(share) {
+  return `${Math.round(share * 100)} %`;
 }
 
 function words(name) {

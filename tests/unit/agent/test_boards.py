@@ -16,8 +16,8 @@ from agent.soc_facts import _QNN_MODELS, _QUALCOMM_IDS, soc_facts
 from contracts.facts import Facts, FactValue, Requirement, refusals
 from runtime.hexagon import ARCHITECTURES
 from targets.load import Target, all_targets
+from tests.unit.agent.trees import BOARDS, tree
 
-BOARDS = Path(__file__).parent / "boards"
 INSTALLED = {
     "onnxruntime": "1.31.1",
     "openvino": "2026.4.1",
@@ -60,18 +60,6 @@ EXPECTED: dict[str, tuple[dict[str, FactValue], set[str]]] = {
         {"x86-openvino-gpu", "x86-openvino-npu", *X86},
     ),
 }
-
-
-def tree(root: Path, board: str) -> Path:
-    """The board's files; in the device tree's, names end with a zero byte instead of a line."""
-    files = [file for file in (BOARDS / board).rglob("*") if file.is_file()]
-    assert files, f"no tree of {board}"
-    for file in files:
-        path = root / file.relative_to(BOARDS / board)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = file.read_bytes()
-        path.write_bytes(content.replace(b"\n", b"\0") if "device-tree" in file.parts else content)
-    return root
 
 
 def facts_of(root: Path, board: str) -> dict[str, FactValue]:

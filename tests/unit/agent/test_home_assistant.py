@@ -16,7 +16,7 @@ from agent.mqtt.ports import ForeignTopic, Received
 from contracts.config import AgentConfig
 from contracts.documents import MachineModel, read_document
 from contracts.errors import DocumentError, StorageError
-from contracts.messages import CameraHealth, CameraState, Health, StageLatency, StateNow
+from contracts.messages import CameraHealth, CameraState, Health, SheddingState, StageLatency, StateNow, Telemetry
 from contracts.model_spec import ModelSpec
 from contracts.output_spec import ClassesOutput, HeadSpec
 from contracts.topics import Topic
@@ -76,7 +76,7 @@ def test_every_entity_has_a_name_of_its_own_and_no_secret_is_told(found: list[di
     config = a_config(*found)
     told = document(config, {"main": SPEC}, {})
     entities = components(config, {"main": SPEC})
-    assert len(entities) == 4 + sum(5 + len(one["zone"]) + 2 * len(one["line"]) for one in found)
+    assert len(entities) == 6 + sum(5 + len(one["zone"]) + 2 * len(one["line"]) for one in found)
     unique = [entity["unique_id"] for entity in entities.values()]
     assert len(set(unique)) == len(unique)
     assert all(re.fullmatch("[a-zA-Z0-9_-]+", key) for key in entities)
@@ -135,7 +135,7 @@ def test_a_state_that_is_not_known_is_what_home_assistant_calls_unknown(state: s
 def test_values_of_health_which_is_not_retained_expire_and_those_of_states_do_not() -> None:
     entities = components(a_config(health_seconds=60), {"main": SPEC})
     health = [one for one in entities.values() if str(one["state_topic"]).endswith("/health")]
-    assert [one["expire_after"] for one in health] == [180] * 6
+    assert [one["expire_after"] for one in health] == [180] * 8
     assert all("expire_after" not in one for one in entities.values() if one not in health)
 
 
@@ -193,10 +193,11 @@ def test_health_is_read_also_where_it_says_little() -> None:
     camera = CameraHealth(fps=25, latency_ms=latency, frames_seen=1, frames_dropped={}, reconnects=0, quality="ok")
     full = Health(
         device="box", at="t", uptime=1, rss_mb=80.5, outbox_waiting=3, outbox_dropped=0, disk_bytes_per_day=9,
-        cameras={"gate": camera},
+        cameras={"gate": camera}, telemetry=Telemetry(celsius=61.5), shedding=SheddingState(share=0.5),
     )  # fmt: skip
     keys = ["MEMORY", "OUTBOX", "DROPPED", "WRITTEN", "CAMERA_gate_FPS", "CAMERA_gate_LATENCY"]
-    assert [shown(a_config(), full, key) for key in keys] == ["80.5", "3", "0", "9", "25.0", "12.5"]
+    keys += ["TEMPERATURE", "FRAMES_TAKEN"]
+    assert [shown(a_config(), full, key) for key in keys] == ["80.5", "3", "0", "9", "25.0", "12.5", "61.5", "0.5"]
     little = Health(device="box", at="t", uptime=1, rss_mb=None, outbox_waiting=None, outbox_dropped=None, cameras={})
     assert {shown(a_config(), little, key) for key in keys} <= {"None", ""}
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
 import threading
+from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cameras.pacing import Pacer, RateLimit, Timeline
+from agent.cameras.pacing import Gate, Pace, Pacer, RateLimit, Thinning, Timeline
 
 
 class FakeTime:
@@ -102,3 +104,67 @@ def test_never_more_frames_than_the_limit(gaps: list[float], fps: float) -> None
     for steps, least in ((1, 0.25), (5, 3.75), (20, 18.75)):
         for earlier, later in zip(kept, kept[steps:], strict=False):
             assert later - earlier >= least / fps - 1e-6
+
+
+def thinned(share: float, fps: float, *, longest_gap: float = 1e9, seconds: float = 20) -> list[float]:
+    thinning = Thinning(Pace(lambda: share, longest_gap))
+    return [at for at in (number / fps for number in range(int(seconds * fps))) if thinning.passes(at)]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.75, 0.5, 0.25, 0.1])
+def test_the_share_of_the_frames_that_is_wanted_is_taken_evenly(share: float) -> None:
+    kept = thinned(share, 25)
+    assert len(kept) == pytest.approx(share * 500, abs=1.5)
+    assert max(later - earlier for earlier, later in pairwise(kept)) <= (math.ceil(1 / share) + 0.01) / 25
+
+
+@pytest.mark.parametrize(("fps", "kept"), [(30, 150), (10, 100), (5, 100), (2, 40)])
+def test_no_frame_is_left_out_that_would_leave_too_long_a_gap(fps: float, kept: int) -> None:
+    assert len(thinned(0.25, fps, longest_gap=0.2)) == pytest.approx(kept, abs=2)
+
+
+@settings(deadline=None)
+@given(
+    share=st.floats(0.01, 1),
+    longest=st.floats(0.01, 2),
+    fps=st.floats(1, 60),
+    jitter=st.lists(st.floats(0, 0.4), min_size=2, max_size=100),
+)
+def test_two_frames_that_are_taken_lie_no_farther_apart_than_the_limit_or_the_camera_s_own_gaps(
+    share: float, longest: float, fps: float, jitter: list[float]
+) -> None:
+    stamps = [(number + shift) / fps for number, shift in enumerate(jitter)]
+    thinning = Thinning(Pace(lambda: share, longest))
+    kept = [at for at in stamps if thinning.passes(at)]
+    steps = [later - earlier for earlier, later in pairwise(stamps)]
+    # What comes next is judged by the step before it, so a camera's own jitter adds to the limit.
+    allowed = max(longest, *steps) + (max(steps) - min(steps))
+    assert kept[0] == stamps[0]
+    assert all(later - earlier <= allowed + 1e-5 for earlier, later in pairwise(kept))
+
+
+def test_the_share_may_change_while_frames_come() -> None:
+    share = [1.0]
+    thinning = Thinning(Pace(lambda: share[0], 1e9))
+    taken = []
+    for number in range(300):
+        share[0] = (1.0, 0.25, 1.0)[number // 100]
+        taken.append(thinning.passes(number / 30))
+    assert [sum(taken[start : start + 100]) for start in (0, 100, 200)] == pytest.approx([100, 25, 100], abs=1)
+
+
+def test_what_the_rate_leaves_out_is_not_shed_too() -> None:
+    gate = Gate(lambda: 10, Pace(lambda: 0.5, 1e9))
+    causes = Counter(gate.left_out(number / 30) for number in range(300))
+    assert causes["rate"] == pytest.approx(200, abs=4)
+    assert causes["shed"] == pytest.approx(50, abs=3)
+
+
+def test_a_rate_that_changes_holds_from_the_next_frame_on() -> None:
+    rate: list[float | None] = [None]
+    gate = Gate(lambda: rate[0], Pace())
+    taken = []
+    for number in range(90):
+        rate[0] = (None, 10, 15)[number // 30]
+        taken.append(gate.left_out(number / 30) is None)
+    assert [sum(taken[start : start + 30]) for start in (0, 30, 60)] == [30, 10, 15]

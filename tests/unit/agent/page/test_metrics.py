@@ -15,7 +15,7 @@ from rich.console import Console
 from agent.page.metrics import METRICS, exposition, samples
 from agent.page.ports import AgentState
 from agent.page.top import table
-from contracts.messages import ModelHealth, StateNow
+from contracts.messages import ModelHealth, StateNow, Telemetry
 from tests.fakes.page import FakeAgent
 
 ROOT = Path(__file__).parents[4]
@@ -55,6 +55,32 @@ def test_no_data_is_absent_not_zero() -> None:
         assert (name, ("south",)) in names
     assert not {"edgetally_outbox_reports", "edgetally_outbox_dropped_total"} & {name for name, _ in names}
     assert value(agent.state, "edgetally_camera_up", camera="north") == 0.0
+
+
+def test_the_hardware_is_told_in_base_units() -> None:
+    state = FakeAgent().state
+    assert value(state, "edgetally_temperature_celsius", sensor="tj-thermal") == 96.5
+    assert value(state, "edgetally_temperature_hot_celsius", sensor="tj-thermal") == 94.0
+    assert value(state, "edgetally_temperature_hot_celsius", sensor="soc0-thermal") is None
+    assert value(state, "edgetally_throttled") == 1.0
+    assert value(state, "edgetally_throttling_total") == 3.0
+    assert value(state, "edgetally_throttle_reason", reason="power_cap") == 1.0
+    assert value(state, "edgetally_power_watts", rail="VDD_IN") == 14.25
+    assert value(state, "edgetally_cpu_load_ratio") == 0.5
+    assert value(state, "edgetally_memory_used_bytes") == pytest.approx(3.587e9)
+    assert value(state, "edgetally_memory_bytes") == pytest.approx(7.9902e9)
+    assert value(state, "edgetally_accelerator_load_ratio", accelerator="gpu") == 0.98
+    assert value(state, "edgetally_accelerator_clock_hertz", accelerator="gpu") == pytest.approx(624.75e6)
+    assert value(state, "edgetally_accelerator_memory_bytes", accelerator="gpu") is None
+    assert value(state, "edgetally_frames_taken_ratio") == 0.5
+
+
+@pytest.mark.parametrize("telemetry", [None, Telemetry()])
+def test_of_hardware_that_does_not_tell_there_is_no_metric(telemetry: Telemetry | None) -> None:
+    state = FakeAgent().state
+    health = state.health.model_copy(update={"telemetry": telemetry, "shedding": None})
+    names = {name for name, _, _ in samples(state.model_copy(update={"health": health}), 0)}
+    assert not [name for name in names if re.search("temperature|thrott|power|cpu|_memory_u|accelerator|taken", name)]
 
 
 def test_names_that_would_break_the_format_are_escaped() -> None:

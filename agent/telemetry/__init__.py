@@ -1,0 +1,1 @@
+"""What the hardware tells of itself: temperature, throttling, power, load and memory."""
