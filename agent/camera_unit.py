@@ -16,6 +16,7 @@ from agent.counting.clock import ClockWindow, utc_text
 from agent.counting.counter import FrameCounts, decoder_score, open_counter
 from agent.counting.totals import LineTotals
 from agent.counting.window import WindowAccumulator, WindowCounts, longest_gap
+from agent.drift.watch import DriftWatch
 from agent.lanes import Stream
 from agent.model import RunningForm
 from agent.page.ports import Look
@@ -53,6 +54,7 @@ class CameraUnit:
         opener: opens the source.
 
     Attributes:
+        drift: whether it still sees and counts as it used to.
         counted: frames counted since the start.
         first_counted_at: monotonic seconds, None before the first.
         last_counted_at: the same of the last.
@@ -72,6 +74,7 @@ class CameraUnit:
         self.id = camera.id
         self._camera = camera
         self._view = ViewWatch(camera.frozen_after)
+        self.drift = DriftWatch(camera, spec)
         self.counted = 0
         self.first_counted_at: float | None = None
         self.last_counted_at: float | None = None
@@ -139,7 +142,9 @@ class CameraUnit:
         """What the window that ended adds up to."""
         dropped = self._all_dropped(self._capture.status())
         with self._lock:
-            return self._window.close(window, dropped)
+            counts = self._window.close(window, dropped)
+        self.drift.close(window, counts)
+        return counts
 
     def state(self, totals: Mapping[tuple[str, str], LineTotals], wall: float) -> CameraState:
         """What the camera shows now; with no fresh frame its counts are None.
@@ -194,6 +199,7 @@ class CameraUnit:
             reconnects=status.reconnects,
             quality=quality,
             problem=status.problem,
+            drift=self.drift.report(),
         )
 
     def _shows_something(self, frame: Frame) -> bool:
@@ -231,6 +237,7 @@ class CameraUnit:
             self._window.observe(counts, frame.captured_at, digest)
             self._quality = "ok"
             self._last = _Counted(frame, counts, result)
+            self.drift.see(frame.image, result, counts.count, frame.captured_at)
             self.last_counted_at = time.monotonic()
             self.first_counted_at = self.first_counted_at or self.last_counted_at
             self.counted += 1

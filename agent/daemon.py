@@ -16,6 +16,7 @@ from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
 from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
+from agent.drift.keeper import DriftKeeper
 from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
 from agent.home_assistant import HomeAssistant
@@ -114,6 +115,7 @@ class Daemon:
             daily_bytes=None if daily_mb is None else daily_mb * 1e6,
         )
         self._closing.append(self._store.close)
+        self._drift = DriftKeeper(self._store, [unit.drift for unit in self.units])
         for unit in self.units:
             unit.start()
             self._closing.append(unit.close)
@@ -121,7 +123,7 @@ class Daemon:
         self._link = MqttLink(config.broker, config.device, self._boot_id, self._store, hello=self._hello)
         self._closing.append(partial(self._serving.stop, _PATIENCE))
         self._serving.start()
-        self._committer = Committer(self._ledger, self._link.wake, self.timings)
+        self._committer = Committer(self._ledger, self._committed, self.timings)
         self._closing.append(self._committer.close)
         self._publish_facts()
         self._home_assistant = HomeAssistant(self._link, self._store)
@@ -225,6 +227,10 @@ class Daemon:
 
     def _commit(self, window: ClockWindow) -> None:
         self._committer.submit([unit.close_window(window) for unit in self.units])
+
+    def _committed(self) -> None:
+        self._link.wake()
+        self._drift.save()
 
     def _publish_states(self) -> None:
         wall = time.time()
