@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field
 
@@ -181,6 +181,12 @@ class StageLatency(MachineModel):
     p50: float
     p90: float
     p99: float
+
+
+Indicator = Literal["scores", "counts", "brightness", "sharpness", "empty"]
+"""What is watched for drift."""
+
+DRIFT_INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
 
 
 class DriftIndicator(MachineModel):

@@ -16,6 +16,7 @@ LEAST_EXPECTED = 72  # hours of which it is known how far off the expectation wa
 LOW, HIGH = 0.6, 1 / 0.6  # of what was expected
 SETTLED = (0.75, 1 / 0.75)  # well within
 SIGMAS = 3.0  # by which a sum has to be off
+_POWER = 4.5  # by which half as much would be off, by chance alone: then it is noticed in most hours
 _LEAST_DAILY = 0.08  # by which whole days differ from week to week, at least
 _AS_SIGMA = 1.4826  # median absolute deviation to standard deviation, of normal errors
 
@@ -67,7 +68,7 @@ class Expected:
     @property
     def decides(self) -> bool:
         """Whether half as much would stand out from chance."""
-        return self.usual > 0 and 0.5 * self.usual >= SIGMAS * math.sqrt(self._variance)
+        return self.usual > 0 and 0.5 * self.usual >= _POWER * math.sqrt(self._variance)
 
     def finding(self) -> Finding:
         """How far off the sum is."""

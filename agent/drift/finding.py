@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Indicator = Literal["scores", "counts", "brightness", "sharpness", "empty"]
-"""What is watched."""
-
 Side = Literal["low", "high"]
 """Which way something is off."""
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import get_args
 
 from agent.counting.clock import utc_text
 from agent.drift.baseline import Baseline, FirstHour, PastHour
 from agent.drift.counts import judge_counts, usual_amount
-from agent.drift.finding import Finding, Indicator, Latch
+from agent.drift.finding import Finding, Latch
 from agent.drift.hours import Hour, HourOfWeek
 from agent.drift.rules import MOST_HOURS, judge_brightness, judge_empty, judge_scores, judge_sharpness
 from agent.drift.spread import Bins
 from agent.drift.words import sentence
-from contracts.messages import CameraDrift, DriftIndicator
+from contracts.messages import DRIFT_INDICATORS, CameraDrift, DriftIndicator, Indicator
 
-INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
 _NO_CLOCK = "the clock is not known to be right"
 _NO_HOUR = "no hour is over yet"
 
@@ -51,14 +49,14 @@ class Judge:
         self._crossings = crossings
         self._hour: Hour | None = None
         self._recent: deque[Hour] = deque(maxlen=MOST_HOURS)
-        self._latches = {indicator: Latch() for indicator in INDICATORS}
-        self._findings = dict.fromkeys(INDICATORS, Finding(waiting=_NO_HOUR))
+        self._latches = {indicator: Latch() for indicator in DRIFT_INDICATORS}
+        self._findings = dict.fromkeys(DRIFT_INDICATORS, Finding(waiting=_NO_HOUR))
         self._warnings: dict[Indicator, str] = {}
 
     def miss(self, waiting: str) -> None:
         """An hour of which too little was seen: nothing is learned, nothing is judged, warnings stay."""
         self._hour = None
-        self._findings = dict.fromkeys(INDICATORS, Finding(waiting=waiting))
+        self._findings = dict.fromkeys(DRIFT_INDICATORS, Finding(waiting=waiting))
 
     def take(self, hour: Hour) -> Learned:
         """Judge an hour, then learn from it."""

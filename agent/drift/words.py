@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from agent.drift.baseline import WEEKS
-from agent.drift.finding import Finding, Indicator, Side
+from agent.drift.finding import Finding, Side
 from agent.drift.hours import HourOfWeek
+from contracts.messages import Indicator
 
 _LOOK = "look at the live picture"
 
