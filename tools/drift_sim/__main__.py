@@ -29,10 +29,8 @@ ROADS: Mapping[str, Road] = {
     "200 in the busiest hour": Road(200),
     "20": Road(20),
     "2000": Road(2000),
-    "200, no line": Road(200, crossings=False),
     "200, days differ by 20 %": Road(200, day_spread=0.2, hour_spread=0.2),
     "200, each seen 12 times": Road(200, looks=12),
-    "200, 3 % holidays": Road(200, holidays=0.03),
 }
 
 

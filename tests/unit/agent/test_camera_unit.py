@@ -142,3 +142,16 @@ def test_another_form_counts_with_its_own_threshold_and_the_tracks_go_on() -> No
     last = unit._last
     assert last is not None
     assert [track.track_id for track in last.counts.tracks] == [1], "the swap forgot what was followed"
+
+
+def test_health_tells_what_the_camera_sees_and_what_is_missing_to_judge_it(unit: CameraUnit) -> None:
+    drift = unit.health(0.0).drift
+    assert drift is not None
+    assert (drift.brightness_now, drift.counts.waiting) == (None, "no hour is over yet")
+    close(unit)
+    counted(unit)
+    now = time.monotonic()
+    unit.close_window(ClockWindow(10.0, 20.0, now, now + 0.5))
+    drift = unit.health(0.0).drift
+    assert drift is not None
+    assert drift.brightness_now == pytest.approx(127.5, abs=5)
