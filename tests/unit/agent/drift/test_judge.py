@@ -165,7 +165,7 @@ def test_a_new_level_is_usual_after_some_weeks() -> None:
     assert "counts" not in warned(judge.report())
 
 
-@given(st.lists(st.tuples(st.integers(0, 167), st.integers(0, 400)), max_size=120))
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40)), max_size=60))
 def test_whatever_the_clock_does_the_past_is_bounded_and_never_of_the_future(places: list[tuple[int, int]]) -> None:
     baseline = Baseline()
     for slot, week in places:
@@ -173,7 +173,7 @@ def test_whatever_the_clock_does_the_past_is_bounded_and_never_of_the_future(pla
         baseline.keep(PastHour(place, 1.0, 3600.0, 0.5, 100.0, 1.0))
         assert baseline.at(place) is not None
         assert all(0 < (place.week - hour.place.week) // 7 <= WEEKS for hour in baseline.same_hours(place))
-    assert sum(1 for _ in baseline.expected()) <= 168 * (WEEKS + 1)
+    assert sum(1 for _ in baseline.expected()) <= 3 * (WEEKS + 1)
 
 
 SIDES: st.SearchStrategy[Side | None] = st.sampled_from(["low", "high", None])
