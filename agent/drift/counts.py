@@ -71,10 +71,10 @@ class Expected:
         return self.usual > 0 and 0.5 * self.usual >= _POWER * math.sqrt(self._variance)
 
     def finding(self) -> Finding:
-        """How far off the sum is."""
+        """How far off the sum is, by its ratio: half as much is as far off as twice as much."""
         ratio = self.counted / self.usual
-        sigma = math.hypot(math.sqrt(self._variance), self._scatter.daily * self.usual)
-        sure = abs(self.counted - self.usual) >= SIGMAS * sigma
+        sigma = math.hypot(math.sqrt(self._variance) / self.usual, self._scatter.daily)
+        sure = ratio == 0 or abs(math.log(ratio)) >= SIGMAS * sigma
         return Finding(
             value=self.counted / self.hours,
             usual=self.usual / self.hours,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.drift.sight import Sight
 from agent.drift.spread import Spread
@@ -144,7 +145,7 @@ class HourTally:
     start: float
     looks: Looks
     seconds: float = 0.0
-    sum: float = field(default=0.0)
+    sum: float = 0.0
 
     def add(self, looks: Looks, counted: float, seconds: float) -> None:
         """Take in a window of which the counts can be believed.
@@ -165,6 +166,8 @@ class HourTally:
             return f"of the last hour {self.seconds / 60:.0f} minutes were counted, {LEAST_SEEN / 60:.0f} are needed"
         if mean is None or self.looks.sights < LEAST_LOOKS:
             return f"of the last hour {self.looks.sights} pictures could be judged, {LEAST_LOOKS} are needed"
+        if not math.isfinite(self.sum):
+            return "the model's counts of the last hour are no numbers"
         return Hour(
             start=self.start,
             place=place,

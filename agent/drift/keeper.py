@@ -9,7 +9,7 @@ from typing import Protocol
 from agent.drift.baseline import Baseline
 from agent.drift.watch import DriftWatch
 from agent.store.drift import LearnedHour
-from contracts.errors import StorageError
+from contracts.errors import EdgetallyError
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class DriftKeeper:
             self._memory.learn(
                 [LearnedHour(watch.camera, watch.definition, one) for watch, hours in fresh.items() for one in hours]
             )
-        except StorageError as error:
+        except EdgetallyError as error:  # also of a broken database: the next window's commit ends the agent for it
             _log.error("%s; what was learned of the cameras' usual waits in memory", error)
             return
         for watch, hours in fresh.items():

@@ -14,8 +14,8 @@ from agent.drift.hours import Hour, HourOfWeek
 from agent.drift.spread import Bins, Shares, Spread, stability_index
 
 SHIFTED, SHIFT_SETTLED = 0.25, 0.15  # population stability index
-LEAST_ANSWERS = 500  # that are held against the first week's: fewer differ by chance
-MOST_HOURS = 72  # over which they may be spread
+LEAST_ANSWERS = 1000  # that are held against the first week's: fewer, of things that stand still, differ by chance
+MOST_HOURS = 168  # over which they may be spread
 BLURRED, BLUR_SETTLED = 0.7, 0.8  # of the usual sharpness
 DARK, BRIGHT = 0.6, 1.6  # of the darkest and of the brightest of this hour and its neighbours
 DARK_SETTLED, BRIGHT_SETTLED = 0.75, 1.35

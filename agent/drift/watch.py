@@ -157,5 +157,6 @@ def definition_of(camera: CameraConfig, model: ModelSpec) -> str:
         "score": camera.score,
         "lines": [line.model_dump(mode="json") for line in camera.line],
         "model": model.model_dump(mode="json"),
+        "bins": bins_of(model).inner,
     }
     return hashlib.sha256(json.dumps(definition, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -11,8 +11,8 @@ from agent.drift.hours import SECONDS, Hour, HourOfWeek
 from agent.drift.spread import SCORES
 
 MONDAY = dt.datetime(2026, 1, 5, tzinfo=dt.timezone.utc)
-GOOD = (0, 0, 0, 10, 60, 120, 200, 220, 150, 40)
-"""Scores of detections in tenths; 800 of them."""
+GOOD = (0, 0, 0, 20, 120, 240, 400, 440, 300, 80)
+"""Scores of detections in tenths; 1600 of them."""
 
 
 def an_hour(

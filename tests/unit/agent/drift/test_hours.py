@@ -57,3 +57,10 @@ def test_an_hour_of_which_too_little_was_seen_is_none_and_says_what_is_missing(s
     missing = tally(seconds, looks, 1.0).finish(None, crossings=True)
     assert isinstance(missing, str)
     assert "needed" in missing
+
+
+@pytest.mark.parametrize("counted", [float("nan"), float("inf")])
+def test_counts_that_are_no_numbers_are_not_learned(counted: float) -> None:
+    assert (
+        tally(3600.0, 40, counted).finish(None, crossings=False) == "the model's counts of the last hour are no numbers"
+    )

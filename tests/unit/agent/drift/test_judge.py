@@ -20,7 +20,7 @@ from agent.drift.spread import SCORES
 from contracts.messages import DRIFT_INDICATORS, CameraDrift, Indicator
 from tests.fakes.drift import GOOD, an_hour, usual_hours
 
-WEAK = (0, 0, 60, 150, 220, 200, 120, 40, 10, 0)
+WEAK = (0, 0, 120, 300, 440, 400, 240, 80, 20, 0)
 NOON = 5 * 168 + 24 + 12  # a Tuesday's
 
 
@@ -174,6 +174,13 @@ def test_whatever_the_clock_does_the_past_is_bounded_and_never_of_the_future(pla
         assert baseline.at(place) is not None
         assert all(0 < (place.week - hour.place.week) // 7 <= WEEKS for hour in baseline.same_hours(place))
     assert sum(1 for _ in baseline.expected()) <= 3 * (WEEKS + 1)
+
+
+def test_of_many_weeks_only_the_last_are_kept() -> None:
+    baseline = Baseline()
+    for week in range(10):
+        baseline.keep(PastHour(HourOfWeek(week * 7 + 1, 0), 1.0, 3600.0, 0.5, 100.0, 1.0))
+    assert [hour.place.week // 7 for hour, _ in baseline.expected()] == [5, 6, 7, 8, 9]
 
 
 SIDES: st.SearchStrategy[Side | None] = st.sampled_from(["low", "high", None])

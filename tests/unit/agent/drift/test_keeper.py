@@ -14,9 +14,9 @@ from agent.drift.judge import Judge, Learned
 from agent.drift.keeper import DriftKeeper
 from agent.drift.spread import SCORES
 from agent.store import Store
-from agent.store.database import NAME
+from agent.store.database import NAME, DamagedError
 from agent.store.drift import LearnedHour
-from contracts.errors import StorageError
+from contracts.errors import EdgetallyError, StorageError
 from tests.fakes.drift import usual_hours
 from tests.unit.agent.drift.test_watch import a_watch, watch_window
 
@@ -100,14 +100,14 @@ class CountingMemory:
 
     def __init__(self) -> None:
         self.written: list[Sequence[LearnedHour]] = []
-        self.refuses = False
+        self.refuses: EdgetallyError | None = None
 
     def baselines(self, cameras: Mapping[str, str]) -> Mapping[str, Baseline]:
         return {camera: Baseline("2026-01-01T00:00:00Z") for camera in cameras}
 
     def learn(self, hours: Sequence[LearnedHour]) -> None:
         if self.refuses:
-            raise StorageError("edgetally.db", OSError("full"))
+            raise self.refuses
         self.written.append(hours)
 
 
@@ -121,14 +121,15 @@ def test_it_writes_once_an_hour_and_not_where_nothing_was_learned() -> None:
     assert watch.report().since == "2026-01-01T00:00:00Z"
 
 
-def test_what_the_disk_refuses_is_written_later_once() -> None:
+@pytest.mark.parametrize("error", [StorageError("a.db", OSError("full")), DamagedError(Path("a.db"), "malformed")])
+def test_what_the_disk_refuses_is_written_later_once(error: EdgetallyError) -> None:
     memory, watch = CountingMemory(), a_watch()
     keeper = DriftKeeper(memory, [watch])
-    memory.refuses = True
+    memory.refuses = error
     for number in range(120):
         watch_window(watch, number)
         keeper.save()
-    memory.refuses = False
+    memory.refuses = None
     keeper.save()
     keeper.save()
     assert [len(hours) for hours in memory.written] == [2]
