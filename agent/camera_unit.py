@@ -19,6 +19,7 @@ from agent.counting.gaps import longest_gap
 from agent.counting.smoothing import Smoother
 from agent.counting.totals import LineTotals
 from agent.counting.window import WindowAccumulator, WindowCounts
+from agent.drift.watch import DriftWatch
 from agent.lanes import Stream
 from agent.model import RunningForm
 from agent.page.ports import Look
@@ -58,6 +59,7 @@ class CameraUnit:
 
     Attributes:
         model: which of the box's models counts it.
+        drift: whether it still sees and counts as it used to; another one after it was changed.
         counted: frames counted since the start.
         first_counted_at: monotonic seconds, None before the first.
         last_counted_at: the same of the last.
@@ -79,6 +81,7 @@ class CameraUnit:
         self._camera = camera
         self._spec = spec
         self._view = ViewWatch(camera.frozen_after)
+        self.drift = DriftWatch(camera, spec)
         self.counted = 0
         self.first_counted_at: float | None = None
         self.last_counted_at: float | None = None
@@ -142,7 +145,9 @@ class CameraUnit:
             self._gap = longest_gap(camera)
             self._view.frozen_after = camera.frozen_after
             self._window.redefine(camera)
-            return counts
+        self.drift.close(window, counts)
+        self.drift = self.drift.changed(camera)
+        return counts
 
     def close(self, timeout: float = 15.0) -> None:
         """Let go of the camera; twice is harmless.
@@ -188,7 +193,9 @@ class CameraUnit:
         """What the window that ended adds up to."""
         dropped = self._all_dropped(self._capture.status())
         with self._lock:
-            return self._window.close(window, dropped)
+            counts = self._window.close(window, dropped)
+        self.drift.close(window, counts)
+        return counts
 
     def state(self, totals: Mapping[tuple[str, str], LineTotals], wall: float) -> CameraState:
         """What the camera shows now; with no fresh frame its counts are None.
@@ -247,6 +254,7 @@ class CameraUnit:
             reconnects=status.reconnects,
             quality=quality,
             problem=status.problem,
+            drift=self.drift.report(),
         )
 
     def _shows_something(self, frame: Frame) -> bool:
@@ -285,6 +293,7 @@ class CameraUnit:
             self._quality = "ok"
             self._last = _Counted(frame, self._smoother.update(counts, frame.shown_at), result)
             self._states.take(counts.states, frame.wall_time)
+            self.drift.see(frame.image, result, counts.count, frame.captured_at)
             self.last_counted_at = time.monotonic()
             self.first_counted_at = self.first_counted_at or self.last_counted_at
             self.counted += 1

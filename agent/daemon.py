@@ -19,6 +19,7 @@ from agent.counting.clock import ClockWindow, WindowClock, utc_text
 from agent.counting.counter import questions_asked
 from agent.counting.states import Question
 from agent.drawn import DrawnChanges
+from agent.drift.keeper import DriftKeeper
 from agent.facts import device_facts
 from agent.hardware import Hardware
 from agent.home_assistant import HomeAssistant
@@ -130,6 +131,7 @@ class Daemon:
         self._closing.append(self._hardware.close)
         self._closing.append(partial(self._cameras.close, _PATIENCE))
         self._cameras.open(config.camera)
+        self._drift = DriftKeeper(self._store, [unit.drift for unit in self.units])
         self._ledger = Ledger(
             self._store, Origin(config.device, self._boot_id), config.camera, clock_synced, self._questions
         )
@@ -138,7 +140,7 @@ class Daemon:
         )
         self._closing.append(partial(self._slots.stop, _PATIENCE))
         self._slots.start()
-        self._committer = Committer(self._ledger, self._link.wake, self.timings)
+        self._committer = Committer(self._ledger, self._committed, self.timings)
         self._closing.append(self._committer.close)
         self._publish_facts()
         self._retained = RetainedStates(self._link, self._store, config.device)
@@ -187,6 +189,7 @@ class Daemon:
             _set_log_level(plan.new)
         if "labels" in plan.device:
             self._publish_facts()
+        self._drift.watch([unit.drift for unit in self.units])
         self._retained.update(camera.id for camera in plan.new.camera)
         self._home_assistant.update(plan.new, self._slots.specs)
         if plan.connectivity:
@@ -292,6 +295,10 @@ class Daemon:
 
     def _report(self, report: Reported) -> None:
         self._link.state(Topic(self._config.device, Channel.REPORTED), report)
+
+    def _committed(self) -> None:
+        self._link.wake()
+        self._drift.save()
 
     def _publish_states(self) -> None:
         wall = time.time()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field
 
@@ -245,6 +245,49 @@ class StageLatency(MachineModel):
     p99: float
 
 
+Indicator = Literal["scores", "counts", "brightness", "sharpness", "empty"]
+"""What is watched for drift."""
+
+DRIFT_INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
+
+
+class DriftIndicator(MachineModel):
+    """One thing that is watched for drift, over the hour that was judged last.
+
+    ``value`` is of that hour, ``usual`` what it is held against, ``change`` how far it is off: value over usual less 1,
+    or for ``scores`` the population stability index itself. ``waiting`` is what is missing until it can be judged; then
+    ``change`` is None. ``warn`` holds until two hours in a row are usual again.
+    """
+
+    value: float | None = None
+    usual: float | None = None
+    change: float | None = None
+    warn: bool = False
+    waiting: str | None = None
+
+
+class CameraDrift(MachineModel):
+    """Whether a camera still sees and counts as it used to; thresholds: docs/drift.md.
+
+    ``hour`` is the UTC beginning of the hour judged last, None before the first; ``since`` is when the camera's past
+    began: it begins anew where its source, its lines or its model changed. ``warnings`` says what to do, one sentence
+    for each indicator that warns. ``scores_histogram`` has the hour's detections by score in tenths, or for a density
+    model its frames by the peak of their map. ``brightness_now`` and ``sharpness_now`` are of the last window.
+    """
+
+    since: str | None = None
+    hour: str | None = None
+    scores: DriftIndicator
+    counts: DriftIndicator
+    brightness: DriftIndicator
+    sharpness: DriftIndicator
+    empty: DriftIndicator
+    warnings: tuple[str, ...] = ()
+    scores_histogram: tuple[int, ...] = ()
+    brightness_now: float | None = None
+    sharpness_now: float | None = None
+
+
 class CameraHealth(MachineModel):
     """How a camera runs; ``latency_ms`` is from capture to counted."""
 
@@ -255,6 +298,7 @@ class CameraHealth(MachineModel):
     reconnects: int
     quality: Quality
     problem: str | None = None
+    drift: CameraDrift | None = None
 
 
 class EngineProgress(MachineModel):

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from agent.page.hardware_metrics import Sample, of_hardware
 from agent.page.ports import AgentState
-from contracts.messages import CameraHealth, CameraState, Quality
+from contracts.messages import DRIFT_INDICATORS, CameraDrift, CameraHealth, CameraState, DriftIndicator, Quality
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -35,6 +35,7 @@ class MetricSpec:
 
 
 _CAMERA = ("camera",)
+_INDICATOR = ("camera", "indicator")
 
 METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_info", "gauge", ("device", "version"), "Always 1."),
@@ -66,6 +67,9 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_camera_frames_seen_total", "counter", _CAMERA, "Frames that came."),
     MetricSpec("edgetally_camera_frames_dropped_total", "counter", ("camera", "cause"), "Frames not counted."),
     MetricSpec("edgetally_camera_reconnects_total", "counter", _CAMERA, "How often the camera was opened again."),
+    MetricSpec("edgetally_camera_drift_value", "gauge", _INDICATOR, "What an indicator measured in the last hour."),
+    MetricSpec("edgetally_camera_drift_change", "gauge", _INDICATOR, "How far off its usual; absent until judged."),
+    MetricSpec("edgetally_camera_drift_warning", "gauge", _INDICATOR, "1 while an indicator of drift warns."),
     MetricSpec("edgetally_camera_count", "gauge", _CAMERA, "Things in the picture; absent where there is no data."),
     MetricSpec("edgetally_zone_count", "gauge", ("camera", "zone"), "Things in a zone; absent without data."),
     MetricSpec("edgetally_line_crossings_total", "counter", ("camera", "line", "direction"), "Crossings of a line."),
@@ -138,9 +142,22 @@ def _of_camera(camera: str, health: CameraHealth) -> Iterator[Sample]:
     yield "edgetally_camera_reconnects_total", (camera,), float(health.reconnects)
     for cause, frames in health.frames_dropped.items():
         yield "edgetally_camera_frames_dropped_total", (camera, cause), float(frames)
+    if health.drift is not None:
+        yield from _of_drift(camera, health.drift)
     if health.latency_ms is not None:
         for quantile, value in (("0.5", "p50"), ("0.9", "p90"), ("0.99", "p99")):
             yield "edgetally_camera_latency_seconds", (camera, quantile), getattr(health.latency_ms, value) / 1e3
+
+
+def _of_drift(camera: str, drift: CameraDrift) -> Iterator[Sample]:
+    for indicator in DRIFT_INDICATORS:
+        told: DriftIndicator = getattr(drift, indicator)
+        if told.value is not None:
+            yield "edgetally_camera_drift_value", (camera, indicator), told.value
+        if told.change is not None:
+            yield "edgetally_camera_drift_change", (camera, indicator), told.change
+        if told.change is not None or told.warn:
+            yield "edgetally_camera_drift_warning", (camera, indicator), float(told.warn)
 
 
 def _families(values: Iterable[Sample]) -> Iterator[Metric]:

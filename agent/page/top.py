@@ -89,7 +89,12 @@ def table(state: AgentState) -> RenderableType:
     problems = [
         Text(f"{camera}: {one.problem}", style="red") for camera, one in sorted(health.cameras.items()) if one.problem
     ]
-    return Group(shown, Text(_of_the_box(state)), *_of_hardware(state.health), *problems)
+    drifting = [
+        Text(f"{camera}: {warning}", style="yellow")
+        for camera, one in sorted(health.cameras.items())
+        for warning in (one.drift.warnings if one.drift is not None else ())
+    ]
+    return Group(shown, Text(_of_the_box(state)), *_of_hardware(state.health), *problems, *drifting)
 
 
 def _of_the_box(state: AgentState) -> str:

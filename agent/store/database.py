@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.store import drift
 from contracts.errors import DeviceError, StorageError
 
 _log = logging.getLogger(__name__)
@@ -182,7 +183,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, store_id: str) -> None:
         raise DamagedError(path, problem)
     if version == 0:
         _create(connection, store_id)
-    connection.execute(_REMEMBERED)
+    for statement in (_REMEMBERED, *drift.CREATE.split(";")):
+        connection.execute(statement)
     if connection.execute("SELECT count(*) FROM identity").fetchone()[0] != 1:
         raise DamagedError(path, "it has no identity")
 

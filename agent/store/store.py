@@ -15,7 +15,8 @@ from pathlib import Path
 from typing_extensions import Self
 
 from agent.counting.clock import utc_text
-from agent.store import counters, outbox
+from agent.drift.baseline import Baseline
+from agent.store import counters, drift, outbox
 from agent.store.counters import Counter, LineDefinition, Totals
 from agent.store.database import NAME, make_directory, open_database, storage_errors
 from agent.store.lock import DirectoryLock
@@ -261,6 +262,30 @@ class Store:
         """
         with self._mutex, self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (key, value))
+
+    def baselines(self, cameras: Mapping[str, str]) -> dict[str, Baseline]:
+        """Say which cameras are watched for drift from now on; what was known of every other one is forgotten.
+
+        Args:
+            cameras: a digest of what each shows; another digest begins anew.
+
+        Returns:
+            The past of each.
+
+        Raises:
+            StorageError: it could not be committed.
+        """
+        with self._mutex, self._transaction():
+            return drift.settle(self._connection, cameras, utc_text(self._wall()))
+
+    def learn(self, hours: Sequence[drift.LearnedHour]) -> None:
+        """Keep hours of cameras, on the disk when it returns.
+
+        Raises:
+            StorageError: it could not be committed.
+        """
+        with self._mutex, self._transaction():
+            drift.write(self._connection, hours)
 
     def close(self) -> None:
         """Write what is left and let go of the directory; twice is harmless.

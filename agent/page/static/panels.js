@@ -53,7 +53,9 @@ export function healthPage() {
           camera.reconnects,
         ]),
       ), ...Object.entries(health.cameras).filter(([, camera]) => camera.problem)
-        .map(([id, camera]) => make("p", { class: "problem" }, `${id}: ${camera.problem}`))),
+        .map(([id, camera]) => make("p", { class: "problem" }, `${id}: ${camera.problem}`)),
+      ...Object.entries(health.cameras).flatMap(([id, camera]) => (camera.drift?.warnings ?? [])
+        .map((warning) => make("p", { class: "problem" }, `${id}: ${warning}`)))),
     ];
   }]);
 }

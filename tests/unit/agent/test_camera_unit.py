@@ -226,3 +226,16 @@ def test_smoothed_counts_are_shown_and_those_of_the_frames_reported() -> None:
     reported = close(unit).count
     assert reported is not None
     assert (reported.min, reported.last) == (4.0, 8.0)
+
+
+def test_health_tells_what_the_camera_sees_and_what_is_missing_to_judge_it(unit: CameraUnit) -> None:
+    drift = unit.health(0.0).drift
+    assert drift is not None
+    assert (drift.brightness_now, drift.counts.waiting) == (None, "no hour is over yet")
+    close(unit)
+    counted(unit)
+    now = time.monotonic()
+    unit.close_window(ClockWindow(10.0, 20.0, now, now + 0.5))
+    drift = unit.health(0.0).drift
+    assert drift is not None
+    assert drift.brightness_now == pytest.approx(127.5, abs=5)

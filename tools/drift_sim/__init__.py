@@ -1,0 +1,1 @@
+"""How often drift warnings are wrong, and how long they take: simulated months of traffic, and real clips blurred."""
