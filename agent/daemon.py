@@ -29,6 +29,7 @@ from agent.page.server import PageServer
 from agent.serving import Serving
 from agent.settings import engines_dir
 from agent.store import Store
+from agent.thread_faults import ThreadFaults
 from agent.timings import Timings
 from contracts.config import AgentConfig, PageConfig
 from contracts.errors import DeviceError, StorageError
@@ -52,17 +53,20 @@ def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
 
     Raises:
         EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
+        RuntimeError: a fault ended one of its threads.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     daemon = Daemon(config)
-    try:
-        daemon.start()
-        daemon.run(stop, until_end=until_end)
-        broken = [unit.problem for unit in daemon.units if unit.problem]
-    finally:
-        daemon.close()
+    with ThreadFaults(stop.set) as faults:
+        try:
+            daemon.start()
+            daemon.run(stop, until_end=until_end)
+            broken = [unit.problem for unit in daemon.units if unit.problem]
+        finally:
+            daemon.close()
+    faults.raise_first()
     if until_end and broken and not stop.is_set():
         raise DeviceError("; ".join(broken))
 
