@@ -1,0 +1,204 @@
+"""What the machine does to a box: a full or read-only disk, too little memory, an end in the middle of its work."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.e2e.agents import Agent
+from tests.integration.boxes import check, check_road, health, intake_of, missing, reports, road
+from tests.integration.brokers import Mosquitto, Proxy, Watcher, mosquitto, wait_until
+
+__all__ = ["mosquitto"]
+
+
+class Filling(Protocol):
+    """A disk that can be full."""
+
+    state: Path
+
+    def fill(self, agent: Agent) -> None:
+        """Let nothing more be written."""
+
+    def free(self, agent: Agent) -> None:
+        """Let it be written again."""
+
+
+class SmallDisk:
+    """A file system of two megabytes of its own; the state directory is on it.
+
+    Args:
+        point: where it is mounted.
+    """
+
+    def __init__(self, point: Path) -> None:
+        self.point = point
+        self.state = point / "state"
+        point.mkdir()
+        _mount(point, "-t", "tmpfs", "-o", "size=2m", "tmpfs")
+
+    def fill(self, agent: Agent) -> None:
+        """Write until nothing more fits."""
+        del agent
+        with (self.point / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+
+    def free(self, agent: Agent) -> None:
+        """Remove that again."""
+        del agent
+        (self.point / "filler").unlink()
+
+    def forbid_writing(self) -> None:
+        """Mount it read-only, as a card that has errors is."""
+        _mount(self.point, "-o", "remount,ro")
+
+    def close(self) -> None:
+        """Let go of it."""
+        subprocess.run(["umount", "--lazy", str(self.point)], check=True)
+
+
+class SizeLimit:
+    """The system's limit to the size of a file: where nobody may mount, and no disk is filled.
+
+    Args:
+        state: the state directory.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    def fill(self, agent: Agent) -> None:
+        """Let no file grow beyond what the log of the database has now."""
+        size = (self.state / "edgetally.db-wal").stat().st_size
+        assert size > agent.log.stat().st_size + 32_768, "what it logs still has to fit"
+        resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    def free(self, agent: Agent) -> None:
+        """Lift the limit."""
+        resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def _mount(point: Path, *how: str) -> None:
+    try:
+        run = subprocess.run(["mount", *how, str(point)], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise PermissionError(errno.EPERM, "no mount(8) here") from error
+    if run.returncode:
+        raise PermissionError(errno.EPERM, run.stderr.strip())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    try:
+        disk = SmallDisk(tmp_path / "disk")
+    except PermissionError as error:
+        pytest.skip(f"this user may not mount anything ({error.strerror}); the limit of a file's size is tried instead")
+    yield disk
+    disk.close()
+
+
+@pytest.fixture
+def watcher(mosquitto: Mosquitto) -> Iterator[Watcher]:
+    with Watcher(mosquitto.port) as watching:
+        yield watching
+
+
+def has_stopped(watcher: Watcher) -> bool:
+    return b'"stopped"' in watcher.payloads("/status")[-1]
+
+
+def fill_and_free(disk: Filling, folder: Path, port: int, watcher: Watcher) -> None:
+    agent = Agent(folder, road(folder, port, events=True) | {"state_dir": str(disk.state)}, until_end=False)
+    with agent:
+        watcher.wait_for(lambda: len(reports(watcher)) >= 4)
+        disk.fill(agent)
+        watcher.wait_for(lambda: health(watcher) and (health(watcher)[-1].windows_held or 0) >= 2)
+        held = len(reports(watcher))
+        disk.free(agent)
+        watcher.wait_for(lambda: len(reports(watcher)) >= held + 3 and health(watcher)[-1].windows_held == 0)
+        assert agent.stop() == 0
+        watcher.wait_for(lambda: has_stopped(watcher))
+    assert "windows wait in memory" in agent.log.read_text()
+    assert any(report.late for report in reports(watcher)), "those that the disk refused come late"
+    assert missing(check_road(intake_of(watcher))) == []
+
+
+def test_a_full_disk_costs_nothing_once_there_is_room_again(
+    small_disk: SmallDisk, tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher
+) -> None:
+    fill_and_free(small_disk, tmp_path, mosquitto.port, watcher)
+
+
+@pytest.mark.slow
+def test_a_file_that_may_not_grow_costs_nothing_once_it_may_again(
+    tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher
+) -> None:
+    fill_and_free(SizeLimit(tmp_path / "state"), tmp_path, mosquitto.port, watcher)
+
+
+def test_a_state_directory_that_became_read_only_is_said_and_nothing_is_counted_that_would_be_lost(
+    small_disk: SmallDisk, tmp_path: Path
+) -> None:
+    settings = road(tmp_path, port=1) | {"state_dir": str(small_disk.state)}
+    small_disk.state.mkdir()
+    small_disk.forbid_writing()
+    agent = Agent(tmp_path, settings, until_end=False)
+    agent.start()
+    assert agent.wait() == 2
+    (sentence,) = [line for line in agent.log.read_text().splitlines() if line.startswith("error: ")]
+    assert "ead-only" in sentence
+    assert str(small_disk.state) in sentence
+    assert "Traceback" not in agent.log.read_text()
+
+
+def test_an_end_under_load_commits_the_last_window_and_what_the_broker_did_not_take_comes_after_the_next_start(
+    tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher
+) -> None:
+    cameras = ["gate", "yard", "ramp", "dock"]
+    proxy = Proxy(mosquitto.port)
+    settings = road(tmp_path, proxy.port, cameras=cameras)
+    with contextlib.closing(proxy), Agent(tmp_path, settings, until_end=False) as agent:
+        watcher.wait_for(lambda: all(reports(watcher, of=name) for name in cameras))
+        proxy.freeze()
+        assert agent.stop() == 0  # within its patience, however much there is to count and whoever does not answer
+        first = reports(watcher)[-1].boot_id
+        agent.start()
+        watcher.wait_for(lambda: all(reports(watcher, of=name)[-1].boot_id != first for name in cameras))
+        assert agent.stop() == 0
+        watcher.wait_for(lambda: has_stopped(watcher))
+    assert missing(check_road(intake_of(watcher))) == []
+    of_first = [report for name in cameras for report in reports(watcher, of=name) if report.boot_id == first]
+    assert sum(report.late for report in of_first) >= len(cameras), "the last windows came after the next start"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [0, 4_000_000, 32_000_000])
+def test_too_little_memory_ends_it_or_costs_frames_but_never_the_store(
+    room: int, tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher
+) -> None:
+    with Agent(tmp_path, road(tmp_path, mosquitto.port, cameras=["gate", "yard"]), until_end=False) as agent:
+        watcher.wait_for(lambda: len(reports(watcher)) >= 2)
+        pages = int(Path(f"/proc/{agent.pid}/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + room
+        resource.prlimit(agent.pid, resource.RLIMIT_AS, (limit, limit))
+        seen = len(reports(watcher))
+        wait_until(lambda: not agent.is_running or len(reports(watcher)) >= seen + 5)
+        if not agent.is_running:
+            assert agent.wait() != 0
+            assert "emory" in agent.log.read_text() or "bad_alloc" in agent.log.read_text()
+        agent.kill()
+        agent.start()
+        lives = {report.boot_id for report in reports(watcher)}
+        watcher.wait_for(lambda: {report.boot_id for report in reports(watcher)} != lives)
+        assert agent.stop() == 0
+        watcher.wait_for(lambda: has_stopped(watcher))
+    assert missing(check(intake_of(watcher))) == []
+    assert "damaged" not in agent.log.read_text()
