@@ -217,6 +217,8 @@ class VideoSource:
             return cast("list[VideoFrame]", packet.decode())
         except av.error.EOFError:
             return []
+        except av.error.MemoryError as error:  # no fault of the frame's
+            raise fault(self._camera.id, self._feed.shown, error) from None
         except av.FFmpegError:
             self._damaged()
             return []

@@ -6,9 +6,11 @@ The part fails once, or every time from then on, with an error that nobody fores
 
 from __future__ import annotations
 
+import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from agent.camera_unit import CameraUnit
@@ -59,7 +61,26 @@ class Break:
         setattr(self.owner, self.method, breaks)
 
 
-PARTS = {
+@dataclass(frozen=True)
+class Short:
+    """Short of memory from the start.
+
+    Args:
+        room: bytes beside what it has when it begins.
+    """
+
+    room: int
+
+    def install(self) -> None:
+        """Limit it."""
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + self.room
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+PARTS: Mapping[str, Break | Short] = {
+    "memory": Short(8_000_000),
+    "more-memory": Short(90_000_000),
     "camera": Break(MjpegSource, "read", times=1),
     "camera-ends": Break(SyntheticSource, "read", Panic),
     "view": Break(ViewWatch, "look", times=5),

@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import resource
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pytest
 
 from tests.e2e.agents import Agent
 from tests.integration.boxes import check, check_road, health, intake_of, missing, reports, road
-from tests.integration.brokers import Mosquitto, Proxy, Watcher, mosquitto, wait_until
+from tests.integration.brokers import Mosquitto, Proxy, Watcher, mosquitto
+from tests.integration.test_web_cameras import STREAM, WebCamera, part
+from tests.unit.agent.cameras.clips import write_picture
 
 __all__ = ["mosquitto"]
 
@@ -180,25 +185,49 @@ def test_an_end_under_load_commits_the_last_window_and_what_the_broker_did_not_t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", [0, 4_000_000, 32_000_000])
-def test_too_little_memory_ends_it_or_costs_frames_but_never_the_store(
-    room: int, tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher
+def test_a_picture_that_there_is_no_memory_for_costs_its_own_camera_and_no_other(
+    tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher
 ) -> None:
-    with Agent(tmp_path, road(tmp_path, mosquitto.port, cameras=["gate", "yard"]), until_end=False) as agent:
-        watcher.wait_for(lambda: len(reports(watcher)) >= 2)
-        pages = int(Path(f"/proc/{agent.pid}/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + room
-        resource.prlimit(agent.pid, resource.RLIMIT_AS, (limit, limit))
-        seen = len(reports(watcher))
-        wait_until(lambda: not agent.is_running or len(reports(watcher)) >= seen + 5)
-        if not agent.is_running:
-            assert agent.wait() != 0
-            assert "emory" in agent.log.read_text() or "bad_alloc" in agent.log.read_text()
-        agent.kill()
-        agent.start()
-        lives = {report.boot_id for report in reports(watcher)}
-        watcher.wait_for(lambda: {report.boot_id for report in reports(watcher)} != lives)
-        assert agent.stop() == 0
-        watcher.wait_for(lambda: has_stopped(watcher))
+    large = write_picture(tmp_path / "large.jpg", np.zeros((6000, 6000, 3), np.uint8)).read_bytes()
+    is_limited = threading.Event()
+
+    def answer(_request: bytes, connection: socket.socket) -> None:
+        is_limited.wait()
+        connection.sendall(STREAM)
+        while True:
+            connection.sendall(part(large))
+
+    with contextlib.closing(WebCamera(answer)) as hungry:
+        settings = road(tmp_path, mosquitto.port)
+        settings["camera"].append({"id": "large", "source": hungry.url()})
+        with Agent(tmp_path, settings, until_end=False) as agent:
+            watcher.wait_for(lambda: len(reports(watcher)) >= 2)
+            pages = int(Path(f"/proc/{agent.pid}/statm").read_text().split()[0])
+            limit = pages * resource.getpagesize() + 20_000_000
+            resource.prlimit(agent.pid, resource.RLIMIT_AS, (limit, limit))
+            is_limited.set()
+            agent.wait_for_log("there is no memory for its pictures; lower the camera's resolution")
+            seen = len(reports(watcher))
+            watcher.wait_for(lambda: len(reports(watcher)) >= seen + 2)
+            assert agent.stop() == 0
+            watcher.wait_for(lambda: has_stopped(watcher))
+    assert not any(report.frames_seen for report in reports(watcher, of="large"))
     assert missing(check(intake_of(watcher))) == []
-    assert "damaged" not in agent.log.read_text()
+    assert not reports(watcher)[-1].frames_dropped.get("model_error")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["memory", "more-memory"])
+def test_without_the_memory_to_start_it_ends_with_a_line_and_leaves_the_store_whole(
+    what: str, tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher
+) -> None:
+    settings = road(tmp_path, mosquitto.port)
+    agent = Agent(tmp_path, settings, program=("tests.integration.faulty_agent", what), until_end=False)
+    agent.start()
+    assert agent.wait() != 0
+    assert agent.log.read_text().splitlines()[-1] in {"MemoryError", "RuntimeError: can't start new thread"}
+    with Agent(tmp_path, settings) as whole:
+        watcher.wait_for(lambda: reports(watcher))
+        assert whole.stop() == 0
+        watcher.wait_for(lambda: has_stopped(watcher))
+    assert missing(check_road(intake_of(watcher))) == []
