@@ -217,7 +217,7 @@ class Watcher:
     def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Publish very many, in their order; returns once the broker has them."""
         sent = [self._client.publish(topic, payload, qos=1) for topic, payload in messages]
-        wait_until(lambda: sent[-1].is_published())
+        wait_until(sent[-1].is_published)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Wait until it holds.

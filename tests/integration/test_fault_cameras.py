@@ -15,15 +15,19 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
-from agent.cameras.frame import Wanted
+from agent.backoff import Backoff
+from agent.cameras.capture import Capture
+from agent.cameras.frame import Source, Wanted
+from agent.cameras.slot import FrameSlot
 from agent.cameras.table import open_source
+from agent.host import resident_mb
 from contracts.config import CameraConfig
 from contracts.messages import CountReport
 from contracts.model_spec import InputSpec
 from tests.data import data_dir
 from tests.e2e.agents import Agent
 from tests.integration.boxes import box, check, intake_of, missing, reports
-from tests.integration.brokers import Mosquitto, Watcher, free_port, mosquitto
+from tests.integration.brokers import PATIENCE, Mosquitto, Watcher, free_port, mosquitto
 from tests.integration.servers import RtspServer, require_rtsp_server
 from tests.integration.squares import SIDE, picture
 
@@ -145,6 +149,52 @@ def test_every_camera_says_what_is_wrong_with_it_and_none_stops_another(scene: S
     log = scene.agent.log.read_text()
     assert "camera late: " in log
     assert log.count("camera gate: frames come") >= 2
+
+
+class Reopened:
+    """A camera that is opened again and again, as fast as it can be, and what that does to the memory.
+
+    Args:
+        url: of the camera.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._opened = 0
+        self._changed = threading.Condition()
+        self._slot = FrameSlot(keep_all=False, on_ready=lambda: None)
+        self._capture = Capture(
+            CameraConfig(id="gate", source=url), Wanted(InputSpec(width=SIDE, height=SIDE)), self._slot,
+            opener=self._open, backoff=Backoff(first=0.001, most=0.001),
+        )  # fmt: skip
+
+    def growth(self, before: int, after: int) -> float:
+        """MB of resident memory that it grew by from one number of openings to the other."""
+        self._capture.start()
+        sizes = [self._size_at(number) for number in (before, after)]
+        assert self._capture.close()
+        return sizes[1] - sizes[0]
+
+    def _open(self, camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
+        with self._changed:
+            self._opened += 1
+            self._changed.notify_all()
+        return open_source(camera, wanted, stop)
+
+    def _size_at(self, number: int) -> float:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._opened >= number, 10 * PATIENCE), self._opened
+        return resident_mb() or 0.0
+
+
+def test_a_camera_that_is_never_there_takes_no_memory() -> None:
+    assert Reopened(f"rtsp://127.0.0.1:{free_port()}/stream").growth(50, 400) < 4.0
+
+
+@pytest.mark.slow
+def test_a_camera_that_comes_and_goes_takes_no_memory(tmp_path: Path) -> None:
+    require_rtsp_server()
+    with RtspServer(write_square(tmp_path / "short.h264", 25, seconds=1)) as server:
+        assert Reopened(server.url()).growth(20, 80) < 4.0
 
 
 def dropped(found: Sequence[CountReport], cause: str) -> int:

@@ -17,6 +17,7 @@ from tests.unit.agent.cameras.clips import write_picture
 __all__ = ["mosquitto"]
 
 Start = Callable[..., Agent]
+SOURCES: dict[str, dict[str, Any]] = {"camera-ends": {"source": "synthetic", "realtime": True}}
 
 
 @pytest.fixture
@@ -75,6 +76,7 @@ def dropped(watcher: Watcher, cause: str) -> int:
     return sum(report.frames_dropped.get(cause, 0) for report in reports(watcher))
 
 
+@pytest.mark.slow
 def test_a_camera_whose_reading_fails_is_opened_again(
     tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher, start: Start
 ) -> None:
@@ -112,14 +114,13 @@ def test_frames_on_which_a_lane_fails_are_dropped_and_said_to_be(
         pytest.param("lane-ends", "lane-0"),
         pytest.param("camera-ends", "camera-gate", marks=pytest.mark.slow),
         pytest.param("mqtt-ends", "mqtt", marks=pytest.mark.slow),
-        pytest.param("committer", "committer"),
+        pytest.param("committer", "committer", marks=pytest.mark.slow),
     ],
 )
 def test_where_a_thread_is_ended_the_agent_ends_and_what_starts_it_again_loses_nothing_committed(
     what: str, thread: str, tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher, start: Start
 ) -> None:
-    source = {"camera-ends": {"source": "synthetic", "realtime": True}}.get(what, {})
-    settings = road(tmp_path, mosquitto.port, **source)
+    settings = road(tmp_path, mosquitto.port, **SOURCES.get(what, {}))
     ends_with_a_clear_line(start(what, settings), f"a fault ended the thread {thread}; the agent ends")
     with Agent(tmp_path, settings) as agent:
         lives = len({report.boot_id for report in reports(watcher)})
