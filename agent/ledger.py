@@ -11,6 +11,7 @@ from agent.counting.clock import utc_text
 from agent.counting.lines import Direction
 from agent.counting.totals import LineTotals, Tally, added, definition_digest, in_all
 from agent.counting.window import QualityChange, TimedCrossing, WindowCounts
+from agent.limited_log import LimitedLog
 from agent.store import Counter, LineDefinition, ReportDraft, Store
 from contracts.config import CameraConfig
 from contracts.errors import StorageError
@@ -67,6 +68,7 @@ class Ledger:
         self._with_events = {camera.id for camera in cameras if camera.events}
         self._waiting: deque[WindowCounts] = deque()
         self._lost = _Lost()
+        self._refusals = LimitedLog(_log, seconds=60.0)  # a disk may be full for weeks
         self.windows_lost = 0
 
     @property
@@ -99,8 +101,11 @@ class Ledger:
             by_counter = {total.counter_id: total.by_label for total in totals.values()}
             self._store.commit(drafts, by_counter, lost=self._lost.numbers)
         except StorageError as error:
-            _log.error("%s; %d windows wait in memory, %d were lost", error, len(self._waiting), self.windows_lost)
+            said = "%s; %d windows wait in memory, %d were lost"
+            self._refusals.error(said, error, len(self._waiting), self.windows_lost)
             return False
+        if held:
+            _log.warning("the disk writes again; %d windows that waited are committed", held)
         self._totals, self._lost = totals, _Lost()
         self._waiting.clear()
         return True

@@ -19,7 +19,7 @@ __all__ = ["mosquitto"]
 
 DESIRED = "edgetally/v1/box-1/desired"
 BIRTH = "homeassistant/status"
-AT_ONCE = 2_000  # messages on each topic
+AT_ONCE = 1_000  # messages on each topic
 MOST_LINES = 100  # of the log, however much rubbish comes
 MOST_GROWTH = 40.0  # MB of resident memory
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import subprocess
 import time
@@ -37,7 +38,10 @@ class WallClock:
         compiler, library = shutil.which("cc"), folder / "adjtimex.so"
         faketime = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
         if compiler is None or not faketime:
-            pytest.skip("no libfaketime or C compiler here; run: apt-get install libfaketime gcc libc6-dev")
+            reason = "no libfaketime or C compiler here; run: apt-get install libfaketime gcc libc6-dev"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
         subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, ADJTIMEX], check=True)
         self.environment = {
             "LD_PRELOAD": f"{library}:{faketime[0]}",
