@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from contracts.messages import CountReport, CrossingEvent, Health
-from tests.integration.brokers import Watcher
+from tests.integration.brokers import Mosquitto, Watcher
 from tests.integration.squares import camera, crossed_after, write_bundle, write_pictures
 from tools.billing.bill import Bill, make_bill
 from tools.billing.intake import Intake
@@ -52,6 +54,18 @@ def reports(*watchers: Watcher, of: str = "gate") -> list[CountReport]:
 def health(watcher: Watcher) -> list[Health]:
     """What it said of how it runs."""
     return [Health.model_validate_json(payload) for payload in watcher.payloads("box-1/health")]
+
+
+def wait_until_stopped(watcher: Watcher) -> None:
+    """Wait until all that it said before its end has come, for that it says last."""
+    watcher.wait_for(lambda: b'"stopped"' in watcher.payloads("/status")[-1])
+
+
+@pytest.fixture
+def watcher(mosquitto: Mosquitto) -> Iterator[Watcher]:
+    """Who listens to all of a broker that lets everybody in."""
+    with Watcher(mosquitto.port) as watching:
+        yield watching
 
 
 def check(intake: Intake) -> Bill:

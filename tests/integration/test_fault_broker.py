@@ -11,7 +11,7 @@ import pytest
 
 from contracts.messages import CountReport
 from tests.e2e.agents import Agent
-from tests.integration.boxes import check, check_road, health, intake_of, missing, reports, road
+from tests.integration.boxes import check, check_road, health, intake_of, missing, reports, road, wait_until_stopped
 from tests.integration.brokers import Mosquitto, Watcher, mosquitto
 from tests.unit.agent.remote.test_hostile_bytes import changed_document
 
@@ -114,7 +114,7 @@ def test_a_broker_that_is_away_for_longer_than_the_outbox_lasts_and_forgets_all_
             with Watcher(mosquitto.port) as later:  # who comes now finds what the broker had forgotten
                 later.wait_for(lambda: {message.topic for message in later.messages if message.retained} >= KEPT)
             assert agent.stop() == 0
-            after.wait_for(lambda: b'"stopped"' in after.payloads("/status")[-1])
+            wait_until_stopped(after)
             dropped = health(after)[-1].outbox_dropped
     made = check(intake_of(before, after))
     lost = sum(last - first + 1 for first, last in missing(made))
@@ -146,6 +146,6 @@ def test_an_agent_whose_name_another_client_takes_comes_back_and_loses_nothing(
             watcher.wait_for(lambda: b"connection lost" in watcher.payloads("/status")[-1])
         watcher.wait_for(lambda: len(watcher.payloads("/hello")) >= 2)
         assert agent.stop() == 0
-        watcher.wait_for(lambda: b'"stopped"' in watcher.payloads("/status")[-1])
+        wait_until_stopped(watcher)
     assert "trying again, reports wait" in agent.log.read_text()
     assert missing(check_road(intake_of(watcher))) == []

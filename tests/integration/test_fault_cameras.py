@@ -26,7 +26,7 @@ from contracts.messages import CountReport
 from contracts.model_spec import InputSpec
 from tests.data import data_dir
 from tests.e2e.agents import Agent
-from tests.integration.boxes import box, check, intake_of, missing, reports
+from tests.integration.boxes import box, check, intake_of, missing, reports, wait_until_stopped
 from tests.integration.brokers import PATIENCE, Mosquitto, Watcher, free_port, mosquitto
 from tests.integration.servers import RtspServer, require_rtsp_server
 from tests.integration.squares import SIDE, picture
@@ -135,7 +135,7 @@ def test_every_camera_says_what_is_wrong_with_it_and_none_stops_another(scene: S
         scene.wait(name, OK, scene.wait(name, {bad}))
     scene.watcher.wait_for(lambda: dropped(scene.of("torn"), "damaged"))
     assert scene.agent.stop() == 0
-    scene.watcher.wait_for(lambda: b'"stopped"' in scene.watcher.payloads("/status")[-1])
+    wait_until_stopped(scene.watcher)
     assert missing(check(intake_of(scene.watcher))) == []
     for name in ("gate", "late", "fast"):  # whole pictures only, and never what a camera that is away showed
         levels = [report.count for report in scene.of(name) if report.count is not None]

@@ -14,7 +14,7 @@ import pytest
 
 from contracts.messages import CountReport
 from tests.e2e.agents import Agent
-from tests.integration.boxes import check_road, intake_of, missing, reports, road
+from tests.integration.boxes import check_road, intake_of, missing, reports, road, wait_until_stopped
 from tests.integration.brokers import Mosquitto, Watcher, mosquitto
 from tools.billing.bill import make_bill
 
@@ -85,7 +85,7 @@ def test_a_box_that_starts_in_1970_and_whose_clock_jumps_by_a_day_counts_on(
         clock.set(decades, OK)
         watcher.wait_for(lambda: at(reports(watcher)[-1]) < DAY)
         assert agent.stop() == 0
-        watcher.wait_for(lambda: b'"stopped"' in watcher.payloads("/status")[-1])
+        wait_until_stopped(watcher)
         intake = intake_of(watcher)
     assert missing(check_road(intake)) == []
     found = reports(watcher)

@@ -15,12 +15,22 @@ import numpy as np
 import pytest
 
 from tests.e2e.agents import Agent
-from tests.integration.boxes import check, check_road, health, intake_of, missing, reports, road
+from tests.integration.boxes import (
+    check,
+    check_road,
+    health,
+    intake_of,
+    missing,
+    reports,
+    road,
+    wait_until_stopped,
+    watcher,
+)
 from tests.integration.brokers import Mosquitto, Proxy, Watcher, mosquitto
 from tests.integration.test_web_cameras import STREAM, WebCamera, part
 from tests.unit.agent.cameras.clips import write_picture
 
-__all__ = ["mosquitto"]
+__all__ = ["mosquitto", "watcher"]
 
 
 class SmallDisk:
@@ -99,16 +109,6 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk | SizeLimit]:
     small.close()
 
 
-@pytest.fixture
-def watcher(mosquitto: Mosquitto) -> Iterator[Watcher]:
-    with Watcher(mosquitto.port) as watching:
-        yield watching
-
-
-def has_stopped(watcher: Watcher) -> bool:
-    return b'"stopped"' in watcher.payloads("/status")[-1]
-
-
 def fill_and_free(disk: SmallDisk | SizeLimit, folder: Path, port: int, watcher: Watcher) -> None:
     agent = Agent(folder, road(folder, port, events=True) | {"state_dir": str(disk.state)}, until_end=False)
     with agent:
@@ -119,7 +119,7 @@ def fill_and_free(disk: SmallDisk | SizeLimit, folder: Path, port: int, watcher:
         disk.free(agent)
         watcher.wait_for(lambda: len(reports(watcher)) >= held + 3 and health(watcher)[-1].windows_held == 0)
         assert agent.stop() == 0
-        watcher.wait_for(lambda: has_stopped(watcher))
+        wait_until_stopped(watcher)
     log = agent.log.read_text()
     assert log.count("windows wait in memory") == 1, "said once a minute at most, however often it is tried"
     assert "the disk writes again" in log
@@ -171,7 +171,7 @@ def test_an_end_under_load_commits_the_last_window_and_what_the_broker_did_not_t
         agent.start()
         watcher.wait_for(lambda: all(reports(watcher, of=name)[-1].boot_id != first for name in cameras))
         assert agent.stop() == 0
-        watcher.wait_for(lambda: has_stopped(watcher))
+        wait_until_stopped(watcher)
     assert missing(check_road(intake_of(watcher))) == []
     of_first = [report for name in cameras for report in reports(watcher, of=name) if report.boot_id == first]
     assert sum(report.late for report in of_first) >= len(cameras), "the last windows came after the next start"
@@ -203,7 +203,7 @@ def test_a_picture_that_there_is_no_memory_for_costs_its_own_camera_and_no_other
             seen = len(reports(watcher))
             watcher.wait_for(lambda: len(reports(watcher)) >= seen + 2)
             assert agent.stop() == 0
-            watcher.wait_for(lambda: has_stopped(watcher))
+            wait_until_stopped(watcher)
     assert not any(report.frames_seen for report in reports(watcher, of="large"))
     assert missing(check(intake_of(watcher))) == []
     assert not reports(watcher)[-1].frames_dropped.get("model_error")
@@ -222,5 +222,5 @@ def test_without_the_memory_to_start_it_ends_with_a_line_and_leaves_the_store_wh
     with Agent(tmp_path, settings) as whole:
         watcher.wait_for(lambda: reports(watcher))
         assert whole.stop() == 0
-        watcher.wait_for(lambda: has_stopped(watcher))
+        wait_until_stopped(watcher)
     assert missing(check_road(intake_of(watcher))) == []

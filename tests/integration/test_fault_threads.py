@@ -9,21 +9,25 @@ from typing import Any
 import pytest
 
 from tests.e2e.agents import Agent
-from tests.integration.boxes import box, check, check_road, intake_of, missing, reports, road
+from tests.integration.boxes import (
+    box,
+    check,
+    check_road,
+    intake_of,
+    missing,
+    reports,
+    road,
+    wait_until_stopped,
+    watcher,
+)
 from tests.integration.brokers import Mosquitto, Watcher, free_port, mosquitto
 from tests.integration.test_web_cameras import STREAM, WebCamera, part
 from tests.unit.agent.cameras.clips import write_picture
 
-__all__ = ["mosquitto"]
+__all__ = ["mosquitto", "watcher"]
 
 Start = Callable[..., Agent]
 SOURCES: dict[str, dict[str, Any]] = {"camera-ends": {"source": "synthetic", "realtime": True}}
-
-
-@pytest.fixture
-def watcher(mosquitto: Mosquitto) -> Iterator[Watcher]:
-    with Watcher(mosquitto.port) as watching:
-        yield watching
 
 
 @pytest.fixture
@@ -137,7 +141,7 @@ def test_a_link_that_fails_inside_begins_again_and_loses_nothing(
     counts_on(watcher, lambda: len(watcher.payloads("/hello")) == 2)
     assert agent.stop() == 0
     assert "failed inside, and begins again" in quiet(agent)
-    watcher.wait_for(lambda: b'"stopped"' in watcher.payloads("/status")[-1])
+    wait_until_stopped(watcher)
     assert missing(check_road(intake_of(watcher))) == []
 
 
