@@ -70,7 +70,7 @@ class Scene:
         self._stack = stack
         square = write_square(folder / "square.h264", 25)
         fast = write_square(folder / "fast.h264", 100)
-        sizes = write_square(folder / "sizes.h264", 25, seconds=3, sizes=[SIDE, 2 * SIDE, SIDE] * 4)
+        sizes = write_square(folder / "sizes.h264", 25, seconds=1, sizes=[SIDE, 2 * SIDE] * 20)
         self.gate = self._serve(RtspServer(square))
         self.late = RtspServer(square, shared=True)
         self.late.port = free_port()
@@ -142,7 +142,7 @@ def test_every_camera_says_what_is_wrong_with_it_and_none_stops_another(scene: S
         assert {(level.min, level.max) for level in levels} == {(1.0, 1.0)}, name
     sizes, fast = scene.of("sizes"), scene.of("fast")
     assert dropped(sizes, "model_error") == 0
-    assert {report.quality for report in sizes[2:-1]} == {"ok"}
+    assert sum(report.quality == "ok" for report in sizes) > 4, "another size each second"
     assert dropped(fast, "rate") > 5 * sum(report.frames_seen for report in fast) > 0
     assert dropped(scene.of("black"), "black") > 0
     assert dropped(scene.of("frozen"), "frozen") > 0

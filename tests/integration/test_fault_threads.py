@@ -94,12 +94,13 @@ def test_a_camera_whose_reading_fails_is_opened_again(
     check(intake_of(watcher))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "line"),
     [
-        pytest.param("view", "could not be looked at"),
-        pytest.param("lane", "failed on frame", marks=pytest.mark.slow),
-        pytest.param("counter", "could not be counted", marks=pytest.mark.slow),
+        ("view", "could not be looked at"),
+        ("lane", "failed on frame"),
+        ("counter", "could not be counted"),
     ],
 )
 def test_frames_on_which_a_lane_fails_are_dropped_and_said_to_be(
