@@ -81,6 +81,7 @@ class Short:
 PARTS: Mapping[str, Break | Short] = {
     "memory": Short(8_000_000),
     "more-memory": Short(90_000_000),
+    "most-memory": Short(100_000_000),
     "camera": Break(MjpegSource, "read", times=1),
     "camera-ends": Break(SyntheticSource, "read", Panic),
     "view": Break(ViewWatch, "look", times=5),
