@@ -166,7 +166,7 @@ class VideoSource:
     def _begin_again(self) -> bool:
         """At the end: whether it was begun again. Opened anew, for not every format can seek."""
         if self._live:
-            raise CameraError(self._camera.id, f"{self._feed.shown}: the stream ended", "check the camera")
+            raise CameraError(self._camera.id, f"{self._feed.shown}: it ended", "check the camera")
         if self._pictures_this_round == 0:
             raise CameraError(self._camera.id, f"{self._feed.shown}: no picture in it can be decoded", "replace it")
         if not self._camera.loop:
