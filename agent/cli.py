@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import sys
 from contextlib import nullcontext
@@ -51,6 +52,7 @@ def run(
     from agent.remote.signing import KEYS_NAME
     from agent.settings import load_config
 
+    faulthandler.enable()  # a runtime that crashes, for want of memory say, would take the process along without a word
     log_to_stderr(log_level or "info")
     flags = {"bundle": bundle, "device": device, "state_dir": state_dir, "log_level": log_level}
     settings = load_config(config, _some(**flags, runtime=_some(lanes=lanes), broker=_broker(broker)))

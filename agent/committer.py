@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -11,6 +12,8 @@ from agent.counting.window import WindowCounts
 from agent.ledger import Ledger
 from agent.timings import Timings
 from contracts.config import CameraConfig
+
+_log = logging.getLogger(__name__)
 
 
 class Committer:
@@ -28,6 +31,7 @@ class Committer:
         self._timings = timings
         self._work: queue.Queue[tuple[Sequence[WindowCounts], Sequence[CameraConfig] | None] | None] = queue.Queue()
         self._fault: BaseException | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
@@ -57,18 +61,28 @@ class Committer:
 
         Args:
             timeout: seconds to wait for the disk.
+
+        Raises:
+            Exception: what ended the thread, where something did.
         """
+        if self._closed:
+            return
+        self._closed = True
         self._work.put(None)
         self._thread.join(timeout)
+        if self._fault is not None:
+            raise self._fault
+        if held := self.windows_held:
+            _log.error("the disk did not take the last %d windows; they are lost", held)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             begun = time.perf_counter()
             try:
                 taken = self._ledger.commit(*work)
-            except BaseException as error:  # noqa: BLE001 - told to the thread that submits, which ends the agent
+            except BaseException as error:
                 self._fault = error
-                return
+                raise  # who hears of it ends the agent, not only when the next window is submitted
             self._timings.add("publish", time.perf_counter() - begun)
             if taken:
                 self._committed()

@@ -39,6 +39,7 @@ from agent.remote.store import RemoteStore
 from agent.retained import RetainedStates
 from agent.slots import Slots
 from agent.store import Store
+from agent.thread_faults import ThreadFaults
 from agent.timings import Timings
 from contracts.config import AgentConfig, CameraConfig, PageConfig
 from contracts.desired import Reported, RunningModel, WrongField
@@ -63,16 +64,19 @@ def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_en
 
     Raises:
         EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
+        RuntimeError: a fault ended one of its threads.
     """
     daemon = Daemon(config, keys=keys)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
-    try:
-        daemon.start()
-        daemon.run(until_end=until_end)
-        broken = [unit.problem for unit in daemon.units if unit.problem]
-    finally:
-        daemon.close()
+    with ThreadFaults(daemon.stop) as faults:
+        try:
+            daemon.start()
+            daemon.run(until_end=until_end)
+            broken = [unit.problem for unit in daemon.units if unit.problem]
+        finally:
+            daemon.close()
+    faults.raise_first()
     if until_end and broken and not daemon.stopped:
         raise DeviceError("; ".join(broken))
 

@@ -56,7 +56,7 @@ class Stream:
     _lock: threading.Condition = field(default_factory=threading.Condition, init=False)
     _taken: int = field(default=0, init=False)
     _next: int = field(default=0, init=False)
-    _done: dict[int, tuple[Frame, Result | None, RunningForm]] = field(default_factory=dict, init=False)
+    _done: dict[int, tuple[Frame, Result | None, RunningForm | None]] = field(default_factory=dict, init=False)
     _form: RunningForm | None = field(default=None, init=False)
 
     def take(self) -> tuple[int, Frame] | None:
@@ -64,13 +64,28 @@ class Stream:
         if self._taken - self._next >= _MOST_UNDER_WAY:
             return None
         frame = self.slot.take()
-        if frame is None or not self.worth(frame):
+        if frame is None:
+            return None
+        try:
+            if not self.worth(frame):
+                return None
+        except Exception:  # noqa: BLE001 - a fault in looking at it must neither end the lane nor let it be counted
+            _faults.exception("frame %d could not be looked at", frame.sequence)
+            self._taken += 1
+            self.finish(self._taken - 1, frame, None, None)
             return None
         self._taken += 1
         return self._taken - 1, frame
 
-    def finish(self, ticket: int, frame: Frame, result: Result | None, form: RunningForm) -> None:
-        """Hand the result on as soon as all earlier ones are; every ticket must be finished once."""
+    def finish(self, ticket: int, frame: Frame, result: Result | None, form: RunningForm | None) -> None:
+        """Hand the result on as soon as all earlier ones are; every ticket must be finished once.
+
+        Args:
+            ticket: as `take` gave it.
+            frame: likewise.
+            result: None where the model failed on it.
+            form: what ran; None where nothing did.
+        """
         with self._lock:
             self._done[ticket] = (frame, result, form)
             while self._next in self._done:
@@ -79,10 +94,10 @@ class Stream:
                 self._hand_on(*ready)
             self._lock.notify_all()
 
-    def _hand_on(self, frame: Frame, result: Result | None, form: RunningForm) -> None:
+    def _hand_on(self, frame: Frame, result: Result | None, form: RunningForm | None) -> None:
         started = time.perf_counter()
         try:
-            if form is not self._form:
+            if form is not None and form is not self._form:
                 self.begins(form)
                 self._form = form
             self.sink(frame, result)

@@ -13,6 +13,7 @@ from agent.counting.state_sums import StateSums
 from agent.counting.states import Question
 from agent.counting.totals import LineTotals, Tally, added, definition_digest, in_all, state_key, states_digest
 from agent.counting.window import QualityChange, TimedCrossing, TimedStateChange, WindowCounts
+from agent.limited_log import LimitedLog
 from agent.store import Counter, LineDefinition, ReportDraft, Store
 from contracts.config import CameraConfig
 from contracts.errors import StorageError
@@ -77,6 +78,7 @@ class Ledger:
         self._with_events: frozenset[str] = frozenset()
         self._waiting: deque[WindowCounts | Cameras] = deque()
         self._lost = _Lost()
+        self._refusals = LimitedLog(_log, seconds=60.0)  # a disk may be full for weeks
         self.windows_lost = 0
         self._define(tuple(cameras))
 
@@ -115,7 +117,11 @@ class Ledger:
                 if self._waiting:
                     self._define_next()
         except StorageError as error:
-            _log.error("%s; %d windows wait in memory, %d were lost", error, self.windows_held, self.windows_lost)
+            said = "%s; %d windows wait in memory, %d were lost"
+            self._refusals.error(said, error, self.windows_held, self.windows_lost)
+            return taken
+        if held:
+            _log.warning("the disk writes again; %d windows that waited are committed", held)
         return taken
 
     def _commit_run(self, run: Sequence[WindowCounts], late: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Literal
 
@@ -22,7 +23,8 @@ def run_program(program: Callable[[], object]) -> int:
         program: parses ``sys.argv`` and does the work; it raises SystemExit where it ends by itself.
 
     Returns:
-        The exit code: 2 for what a person can mend (said in one sentence on stderr), 130 for Ctrl-C.
+        The exit code: 2 for what a person can mend (said in one sentence on stderr), 130 for Ctrl-C, 1 for a bug (said
+        with its traceback, which may quote a URL).
     """
     try:
         program()
@@ -34,6 +36,9 @@ def run_program(program: Callable[[], object]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone: nothing is left to say
         return 0
+    except Exception:  # noqa: BLE001 - as Python itself would say it, but without credentials
+        sys.stderr.write(without_credentials(traceback.format_exc()))
+        return 1
     return 0
 
 

@@ -34,6 +34,7 @@ _MEANINGS: tuple[tuple[type[ffmpeg.FFmpegError], str, str], ...] = (
         "this user may not read it",
         "give the right to read it (group 'video' for /dev/video*)",
     ),
+    (ffmpeg.MemoryError, "there is no memory for its pictures", "lower the camera's resolution, or free memory"),
     (ffmpeg.ArgumentError, "it is not written as FFmpeg wants it", "check 'source'; escape what a password holds"),
     (ffmpeg.ExitError, "it gave no answer in time", "check that the camera is on and can be reached"),
     (ffmpeg.TimeoutError, "it gave no answer in time", "check that the camera is on and can be reached"),

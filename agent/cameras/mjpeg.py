@@ -15,7 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from agent.cameras.addresses import shown
-from agent.cameras.faults import network_fault
+from agent.cameras.faults import fault, network_fault
 from agent.cameras.frame import Frame, Wanted
 from agent.cameras.pacing import Pacer, Timeline
 from agent.cameras.stamps import taken_at
@@ -166,6 +166,8 @@ class _Pictures:
     def _decode(self, data: bytes) -> VideoFrame | None:
         try:
             pictures = self._decoder.decode(Packet(data))
+        except av.error.MemoryError as error:  # no fault of the picture's
+            raise fault(self._camera.id, shown(self._camera.source), error) from None
         except (av.FFmpegError, ValueError):
             return None
         return next((picture for picture in pictures if not picture.is_corrupt), None)

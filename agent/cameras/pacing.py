@@ -16,7 +16,8 @@ _TOLERANCE = 0.25  # of the period; a camera's frames jitter, and one that is du
 class Timeline:
     """Turns a stream's stamps into seconds since its first frame, never falling.
 
-    Streams begin again (loops), lack stamps, or jump by hours; each such step counts as one usual interval.
+    Streams begin again (loops), lack stamps, repeat one stamp for ever, or jump by hours; each such step counts as one
+    usual interval. Time that stood still would have the rate's limit drop every frame.
 
     Args:
         interval: seconds between two frames as the stream states it.
@@ -30,7 +31,7 @@ class Timeline:
     def at(self, stamp: float | None) -> float:
         """Seconds since the first frame, for the frame with this stamp (seconds, None where it has none)."""
         step = self._interval
-        if stamp is not None and self._stamp is not None and 0 <= stamp - self._stamp <= _LONGEST_STEP:
+        if stamp is not None and self._stamp is not None and 0 < stamp - self._stamp <= _LONGEST_STEP:
             step = stamp - self._stamp
         self._stamp = stamp
         self._at = 0.0 if self._at is None else self._at + step

@@ -167,7 +167,7 @@ class VideoSource:
     def _begin_again(self) -> bool:
         """At the end: whether it was begun again. Opened anew, for not every format can seek."""
         if self._live:
-            raise CameraError(self._camera.id, f"{self._feed.shown}: the stream ended", "check the camera")
+            raise CameraError(self._camera.id, f"{self._feed.shown}: it ended", "check the camera")
         if self._pictures_this_round == 0:
             raise CameraError(self._camera.id, f"{self._feed.shown}: no picture in it can be decoded", "replace it")
         if not self._camera.loop:
@@ -218,6 +218,8 @@ class VideoSource:
             return cast("list[VideoFrame]", packet.decode())
         except av.error.EOFError:
             return []
+        except av.error.MemoryError as error:  # no fault of the frame's
+            raise fault(self._camera.id, self._feed.shown, error) from None
         except av.FFmpegError:
             self._damaged()
             return []

@@ -134,7 +134,7 @@ class PageServer:
         with listener:
             try:
                 asyncio.run(self._serve(listener, tls))
-            except Exception:  # noqa: BLE001 - it is not worth a count
+            except BaseException:  # noqa: BLE001 - it is not worth a count
                 _log.exception("the page broke; counting goes on without it")
 
     async def _serve(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:

@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from agent.counting.clock import utc_text
 from agent.drift.baseline import Baseline
+from agent.limited_log import LimitedLog
 from agent.store import counters, drift, outbox
 from agent.store.counters import Counter, LineDefinition, Totals
 from agent.store.database import NAME, make_directory, open_database, storage_errors
@@ -28,6 +29,7 @@ _CHECKPOINT_EVERY = 1000  # rows changed: about 5 MB of log
 _LEAST_MEASURED = 60.0  # seconds before what was written is scaled to a day
 _LEAST_JUDGED = 3600.0  # seconds before it is compared with what may be written: the start is no usual hour
 _DAY = 86_400.0  # seconds
+_SAY_FULL_EVERY = 3600.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +91,7 @@ class Store:
         self._changes_moved = 0
         self._opened_at = monotonic()
         self._meter = LogMeter(self._path)
+        self._full = LimitedLog(_log, _SAY_FULL_EVERY, monotonic)
         with storage_errors(self._path):
             self.store_id: str = connection.execute("SELECT store_id FROM identity").fetchone()[0]
             self._rows: int = connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
@@ -184,6 +187,13 @@ class Store:
                 if excess:
                     outbox.drop_oldest(self._connection, excess)
             self._rows = rows - excess
+            if excess:
+                self._full.error(
+                    "%s: %d reports wait for the broker, the most that 'outbox.max_reports' allows; the oldest are "
+                    "dropped, and counted",
+                    self._path,
+                    self._rows,
+                )
             self._acknowledged.clear()
             for counter_id, new in totals.items():
                 self._counters[counter_id] = replace(self._counters[counter_id], totals=new)

@@ -9,15 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from typing_extensions import Self
 
 from contracts.messages import CountReport
 from tests.data import data_dir
-from tests.integration.brokers import Watcher
+from tests.integration.brokers import Watcher, wait_until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; a loaded machine is slow, and only a failing test waits so long
@@ -57,11 +58,25 @@ class Agent:
     Args:
         folder: for its configuration, state and log.
         settings: agent.toml as a document; device, state_dir and broker host are filled in.
+        program: module to run, and what comes before its own arguments.
+        environment: added to this process's.
+        until_end: end with the sources; a service does not.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        *,
+        program: Sequence[str] = ("agent.cli",),
+        environment: Mapping[str, str] = MappingProxyType({}),
+        until_end: bool = True,
+    ) -> None:
         self.log = folder / "agent.log"
         self._config = folder / "agent.toml"
+        self._command = [sys.executable, "-m", *program, "run", "--config", str(self._config)]
+        self._command += ["--until-end"] if until_end else []
+        self._environment = environment
         state = {"device": "box-1", "state_dir": str(folder / "state"), "window_seconds": 1, "health_seconds": 1}
         self._config.write_text(_toml(state | settings))
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,9 +93,24 @@ class Agent:
     def start(self) -> None:
         """Start it."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("EDGETALLY_")}
-        command = [sys.executable, "-m", "agent.cli", "run", "--config", str(self._config), "--until-end"]
+        environment |= self._environment
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=ROOT, env=environment)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until it has logged that, in any of its lives."""
+        wait_until(lambda: text in self.log.read_text(errors="replace"))
 
     def stop(self) -> int:
         """Tell it to stop; returns its exit code."""
@@ -97,7 +127,7 @@ class Agent:
 
     def _end(self, how: signal.Signals) -> int:
         assert self._process is not None
-        if self._process.poll() is None:
+        if self.is_running:
             self._process.send_signal(how)
         return self._process.wait(PATIENCE)
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,11 @@ class Watcher:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish; returns once the broker has it."""
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE)
+
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Publish very many, in their order; returns once the broker has them."""
+        sent = [self._client.publish(topic, payload, qos=1) for topic, payload in messages]
+        wait_until(sent[-1].is_published)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Wait until it holds.

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from contracts.messages import CountReport, CrossingEvent
 from tests.e2e.agents import Agent
+from tests.integration.boxes import check_road, intake_of, road
 from tests.integration.brokers import Mosquitto, Watcher, mosquitto
-from tests.integration.squares import camera, crossed_after, write_bundle, write_pictures
 from tools.billing.bill import Bill, make_bill
-from tools.billing.intake import Intake
 
 __all__ = ["mosquitto"]
 
@@ -24,23 +21,9 @@ LONGEST_LIFE = 0.8  # seconds, after the first windows
 
 @pytest.fixture
 def agent(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[Agent]:
-    settings = {
-        "bundle": str(write_bundle(tmp_path / "bundle")),
-        "broker": {"host": "127.0.0.1", "port": mosquitto.port},
-        "runtime": {"lanes": 1},
-        "camera": [camera(write_pictures(tmp_path / "road"), events=True)],
-    }
-    running = Agent(tmp_path, settings)
+    running = Agent(tmp_path, road(tmp_path, mosquitto.port, events=True))
     yield running
     running.stop()
-
-
-def intake_of(watcher: Watcher) -> Intake:
-    intake = Intake()
-    for message in list(watcher.messages):
-        if message.topic.endswith(("/counts", "/events")):
-            intake.take(message.payload, message.topic)
-    return intake
 
 
 def live_and_die(agent: Agent, watcher: Watcher, dice: random.Random) -> None:
@@ -62,7 +45,7 @@ def kill_many(agent: Agent, mosquitto: Mosquitto, times: int, seed: int) -> Bill
     with Watcher(mosquitto.port) as watcher:
         for _ in range(times):
             live_and_die(agent, watcher, dice)
-            check(intake_of(watcher))
+            check_road(intake_of(watcher))
         reported = len(watcher.payloads("/counts"))
         agent.start()
         watcher.wait_for(lambda: len(watcher.payloads("/counts")) >= reported + 2)
@@ -70,43 +53,10 @@ def kill_many(agent: Agent, mosquitto: Mosquitto, times: int, seed: int) -> Bill
         watcher.wait_for(lambda: b'"offline"' in watcher.payloads("/status")[-1])
         intake = intake_of(watcher)
         assert not intake.refused
-    check(intake)
+    check_road(intake)
     made = make_bill(intake)
     assert [(store.first, store.missing) for store in made.stores] == [(1, [])], "no number is ever missing"
     return made
-
-
-def check(intake: Intake) -> None:
-    """What holds at every moment, whatever was delivered twice."""
-    reports = list(intake.of(CountReport))
-    made = make_bill(intake)
-    assert made.problems == []
-    lines = [report.lines["mid"] for report in reports]
-    assert len({line.counter_id for line in lines}) <= 1, "a restart begins no new counter"
-    totals = [(line.total_in, line.total_out) for line in lines]
-    assert totals == sorted(totals), "totals never fall"
-    for line, (ins, outs) in zip(lines, _running(reports), strict=True):
-        assert (line.total_in, line.total_out) == (ins, outs), "each total is the sum of the windows so far"
-    frames: Counter[str] = Counter()
-    crossed: dict[str, tuple[int, int]] = {}
-    for report in reports:  # every life begins the road anew, so what it counted is known by its frames
-        frames[report.boot_id] += report.frames_seen
-        before = crossed.get(report.boot_id, (0, 0))
-        crossed[report.boot_id] = (before[0] + report.lines["mid"].in_, before[1] + report.lines["mid"].out)
-        assert crossed[report.boot_id] == crossed_after(frames[report.boot_id]), report
-        assert not any(count for cause, count in report.frames_dropped.items() if cause != "late"), report
-    told = Counter((event.boot_id, event.direction) for event in intake.of(CrossingEvent))
-    # The events of a window whose report was not delivered yet may be ahead of it.
-    for boot_id, (ins, outs) in crossed.items():
-        assert told[boot_id, "in"] >= ins
-        assert told[boot_id, "out"] >= outs
-
-
-def _running(reports: list[CountReport]) -> Iterator[tuple[int, int]]:
-    ins = outs = 0
-    for report in reports:
-        ins, outs = ins + report.lines["mid"].in_, outs + report.lines["mid"].out
-        yield ins, outs
 
 
 def check_end(made: Bill) -> None:

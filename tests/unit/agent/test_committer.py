@@ -52,14 +52,27 @@ def test_submitting_does_not_wait_for_the_disk_and_keeps_the_order() -> None:
     assert told == [1, 2, 3, 4, 5]
 
 
-def test_a_fault_is_told_to_who_submits_next() -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # `ThreadFaults` hears of it
+def test_a_fault_ends_the_thread_and_is_told_to_who_submits_next_and_to_who_closes() -> None:
     ledger = SlowLedger(ValueError("a total fell"))
     committer = Committer(cast("Ledger", ledger), lambda: None, Timings())
     committer.submit(windows(1))
     ledger.disk.set()
-    committer.close(PATIENCE)
+    with pytest.raises(ValueError, match="a total fell"):
+        committer.close(PATIENCE)
     with pytest.raises(ValueError, match="a total fell"):
         committer.submit(windows(2))
+    committer.close(PATIENCE)  # again, as the daemon does: told once
+
+
+def test_windows_that_the_disk_did_not_take_are_said_to_be_lost(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = SlowLedger()
+    committer = Committer(cast("Ledger", ledger), lambda: None, Timings())
+    committer.submit(windows(1))
+    committer.submit(windows(2))
+    committer.close(0.0)
+    ledger.disk.set()
+    assert "windows; they are lost" in caplog.text
 
 
 def test_windows_that_wait_for_a_slow_disk_are_known() -> None:

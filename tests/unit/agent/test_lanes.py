@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cameras.frame import Frame
@@ -113,6 +113,16 @@ def test_two_lanes_infer_at_once_and_the_slower_earlier_frame_still_comes_first(
     assert run(path, [1, 2, 3], [gate, gate]).came == [(1, 1.0), (2, 2.0), (3, 3.0)]
 
 
+def test_a_frame_that_cannot_be_looked_at_is_not_counted_and_costs_no_lane(path: Path) -> None:
+    def worth(frame: Frame) -> bool:
+        if frame.sequence == 2:
+            raise ValueError("a bug")
+        return True
+
+    assert run(path, [1, 2, 3], [lambda _: None], worth).came == [(1, 1.0), (2, None), (3, 3.0)]
+
+
+@settings(deadline=None)
 @given(numbers=st.lists(st.integers(0, 255), max_size=40), lanes=st.integers(1, 4))
 def test_every_frame_comes_out_once_in_order_whatever_the_lanes(path: Path, numbers: list[int], lanes: int) -> None:
     came = run(path, numbers, [lambda _: None] * lanes).came

@@ -116,6 +116,17 @@ def test_beyond_the_bound_the_oldest_are_dropped_and_counted(tmp_path: Path) -> 
     again.close()
 
 
+def test_that_the_oldest_are_dropped_is_said_once_an_hour(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    store = Store.open(tmp_path, max_reports=10, monotonic=lambda: now[0])
+    for now[0] in (0.0, 10.0, 20.0, 3700.0):
+        store.commit([draft()] * 6, {})
+    store.close()
+    told = [record.getMessage() for record in caplog.records if "the oldest are dropped" in record.getMessage()]
+    assert len(told) == 2
+    assert "10 reports wait for the broker" in told[0]
+
+
 def test_acknowledged_reports_do_not_count_as_dropped(store: Store) -> None:
     store.commit([draft()] * 10, {})
     store.acknowledge(range(1, 6))

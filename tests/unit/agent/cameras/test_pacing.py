@@ -68,6 +68,13 @@ def test_stamps_that_break_off_or_jump_count_as_one_interval() -> None:
     assert timeline.at(0.0) == pytest.approx(0.25)
 
 
+def test_a_stream_whose_stamps_stand_still_goes_on_and_its_rate_is_kept() -> None:
+    timeline, limit = Timeline(0.01), RateLimit(10)
+    times = [timeline.at(stamp) for stamp in [None, *[0.0] * 200]]
+    assert times[-1] == pytest.approx(2.0)
+    assert sum(limit.passes(at) for at in times) == pytest.approx(20, abs=1)
+
+
 @given(stamps=st.lists(st.none() | st.floats(-1e9, 1e9), max_size=100))
 def test_the_timeline_never_falls_and_never_leaps(stamps: list[float | None]) -> None:
     timeline = Timeline(0.04)
