@@ -48,13 +48,16 @@ def run(
     Example: `edgetally-agent run --config agent.toml --broker 192.0.2.7:1883`
     """
     from agent.daemon import run_until_stopped
+    from agent.remote.signing import KEYS_NAME
     from agent.settings import load_config
 
     log_to_stderr(log_level or "info")
     flags = {"bundle": bundle, "device": device, "state_dir": state_dir, "log_level": log_level}
     settings = load_config(config, _some(**flags, runtime=_some(lanes=lanes), broker=_broker(broker)))
     log_to_stderr(settings.log_level)
-    run_until_stopped(settings, until_end=until_end)
+    code = run_until_stopped(settings, keys=config.parent / KEYS_NAME, until_end=until_end)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -26,6 +26,13 @@ from agent.model import load_model
 from agent.mqtt.link import MqttLink
 from agent.observed import Observed
 from agent.page.server import PageServer
+from agent.privacy.faces import open_faces
+from agent.privacy.redact import Redactor
+from agent.remote.disk import Disk
+from agent.rpc.ports import Agent, Trial
+from agent.rpc.restart import RESTART_EXIT_CODE, this_is_managed
+from agent.rpc.selftest import CameraSeen, broker_trial, camera_trials, clock_trial, disk_trial, model_trial
+from agent.rpc.server import RpcServer, RpcSettings
 from agent.serving import Serving
 from agent.settings import engines_dir
 from agent.store import Store
@@ -43,20 +50,29 @@ _log = logging.getLogger(__name__)
 _PATIENCE = 10.0  # seconds that all cameras, and then the lanes, get to end; systemd's own patience is 90
 
 
-def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
+def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_end: bool = False) -> int:
     """Run until SIGTERM or SIGINT, or until every source has ended.
 
     Args:
         config: all settings.
+        keys: the file with the operators' keys; where None, none were provisioned.
         until_end: stop when every source has ended.
+
+    Returns:
+        The exit code: another one than 0 asks whoever started it to start it anew.
 
     Raises:
         EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
     """
-    stop = threading.Event()
+    stop, again = threading.Event(), threading.Event()
+
+    def restart() -> None:
+        again.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    daemon = Daemon(config)
+    daemon = Daemon(config, keys=keys, restart=restart)
     try:
         daemon.start()
         daemon.run(stop, until_end=until_end)
@@ -65,6 +81,7 @@ def run_until_stopped(config: AgentConfig, *, until_end: bool = False) -> None:
         daemon.close()
     if until_end and broken and not stop.is_set():
         raise DeviceError("; ".join(broken))
+    return RESTART_EXIT_CODE if again.is_set() else 0
 
 
 class Daemon:
@@ -73,6 +90,8 @@ class Daemon:
     Args:
         config: all settings.
         opener: opens the cameras' sources.
+        keys: the file with the operators' keys; where None, none were provisioned.
+        restart: ends the agent so that it is started anew; returns at once.
 
     Attributes:
         units: the cameras.
@@ -84,7 +103,14 @@ class Daemon:
         StorageError: the state directory cannot be written.
     """
 
-    def __init__(self, config: AgentConfig, opener: SourceOpener = open_source) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        opener: SourceOpener = open_source,
+        *,
+        keys: Path | None = None,
+        restart: Callable[[], None] = lambda: None,
+    ) -> None:
         self._config = config
         self._started = time.monotonic()
         self._boot_id = uuid.uuid4().hex
@@ -93,7 +119,10 @@ class Daemon:
         self._ready = threading.Condition()
         spec = self._bundle.manifest.model
         self.units = [CameraUnit(camera, spec, self._ready, config.device, opener) for camera in config.camera]
+        self._engines = EngineSupply(engines_dir(config), self._facts)
         self._serving = self._make_serving()
+        self._keys = keys
+        self._restart = restart
         self.timings = Timings()
         self._closing: list[Callable[[], object]] = []  # called in reverse, as far as the start came
 
@@ -128,12 +157,18 @@ class Daemon:
         self._home_assistant.update(config, self._bundle.manifest.model)
         self._link.start()
         self._closing.append(self._link.stop)
+        observed = self._observe()
+        self._answer_requests(observed)
         if config.page is not None:
-            self._show(config.page)
+            self._show(config.page, observed)
 
-    def _show(self, config: PageConfig) -> None:
-        """Open the page; what stands against it is said, and counting goes on."""
-        observed = Observed(
+    def _observe(self) -> Observed:
+        privacy = self._config.privacy
+        faces = None
+        if privacy.faces is not None:
+            faces = open_faces(Path(privacy.faces), self._facts, self._engines)
+            self._closing.append(faces.close)
+        return Observed(
             config=self._config,
             spec=self._bundle.manifest.model,
             boot_id=self._boot_id,
@@ -142,7 +177,40 @@ class Daemon:
             health=lambda: self._health(time.monotonic()),
             facts=self._facts_message,
             wall=time.time,
+            redact=Redactor(privacy, lambda: self._config.camera, faces),
         )
+
+    def _answer_requests(self, observed: Observed) -> None:
+        config = self._config
+        agent = Agent(
+            boot_id=self._boot_id,
+            snapshots=observed,
+            redact=observed.redact,
+            trials=self._trials,
+            restart=self._restart,
+            uptime=lambda: time.monotonic() - self._started,
+            managed=this_is_managed(),
+        )
+        settings = RpcSettings(config.device, config.rpc, self._keys, Disk(Path(config.state_dir) / "rpc"))
+        server = RpcServer(settings, self._link, agent)
+        server.start()
+        self._closing.append(server.close)
+
+    def _trials(self) -> list[Trial]:
+        now = time.monotonic()
+        seen = {unit.id: unit.health(now) for unit in self.units}
+        ages = {unit.id: None if unit.last_counted_at is None else now - unit.last_counted_at for unit in self.units}
+        cameras = {name: CameraSeen(one.quality, ages[name], one.problem) for name, one in seen.items()}
+        return [
+            model_trial("main", self._bundle, self._engines, lambda: self._serving.form),
+            broker_trial(),
+            disk_trial(Path(self._config.state_dir)),
+            clock_trial(clock_synced),
+            *camera_trials(cameras),
+        ]
+
+    def _show(self, config: PageConfig, observed: Observed) -> None:
+        """Open the page; what stands against it is said, and counting goes on."""
         password = self._config.broker.password
         page = PageServer(config, observed.ports(), [password.get_secret_value()] if password else [])
         try:
@@ -154,11 +222,10 @@ class Daemon:
         _log.info("the page is at %s", page.url)
 
     def _make_serving(self) -> Serving:
-        engines = EngineSupply(engines_dir(self._config), self._facts)
         return Serving(
             LanePool([unit.stream for unit in self.units], self._ready),
-            partial(load_model, self._bundle, self._facts, self._config.runtime, engines),
-            partial(engines.build, self._bundle),
+            partial(load_model, self._bundle, self._facts, self._config.runtime, self._engines),
+            partial(self._engines.build, self._bundle),
             self._publish_facts,
         )
 

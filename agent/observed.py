@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent.camera_unit import CameraUnit
 from agent.ledger import Ledger
-from agent.page.ports import AgentState, CameraProposal, Look, Ports, WatchedCamera
+from agent.page.ports import AgentState, CameraProposal, Look, Ports, Redact, WatchedCamera
 from contracts.config import AgentConfig
 from contracts.messages import FactsMessage, Health
 from contracts.model_spec import ModelSpec
@@ -27,6 +27,7 @@ class Observed:
         health: tells how it runs.
         facts: tells what the box is and what was considered.
         wall: seconds since 1970.
+        redact: makes of a picture what may be shown.
     """
 
     config: AgentConfig
@@ -37,10 +38,11 @@ class Observed:
     health: Callable[[], Health]
     facts: Callable[[], FactsMessage]
     wall: Callable[[], float]
+    redact: Redact
 
     def ports(self) -> Ports:
         """All that the page needs."""
-        return Ports(state=self, snapshots=self, proposals=self)
+        return Ports(state=self, snapshots=self, proposals=self, redact=self.redact)
 
     def read(self) -> AgentState:
         """See `agent.page.ports.State`."""

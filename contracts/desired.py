@@ -94,7 +94,14 @@ else:
         polygon=Annotated[tuple[Point, ...], Field(min_length=3, max_length=_MOST_POINTS)],
         enabled=_ENABLED,
     )
-    _CameraPart = _part_of(CameraConfig, id=(Id, ...), line=_rows(_LinePart), zone=_rows(_ZonePart), enabled=_ENABLED)
+    _CameraPart = _part_of(
+        CameraConfig,
+        only=frozenset(CameraConfig.model_fields) - {"mask"},  # who is on site decides what nobody may see
+        id=(Id, ...),
+        line=_rows(_LinePart),
+        zone=_rows(_ZonePart),
+        enabled=_ENABLED,
+    )
     _ConfigPart = _part_of(
         AgentConfig,
         only=frozenset({"window_seconds", "state_seconds", "health_seconds", "log_level"}),
