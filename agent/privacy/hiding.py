@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from contracts.config import Point
 from runtime.results import Picture
 
-MOST_BLOCKS = 6
-"""Blocks on a side of what is hidden: 36 colours are left of a face, however many pixels it had."""
+MOST_BLOCKS = 4
+"""Blocks on a side of what is hidden: 16 colours are left of a face, however many pixels it had."""
 
 LEAST_BLOCK = 8
 """Pixels on a side of a block: something small is one or two blocks, not a sharp picture of itself."""
 
-MARGIN = 0.15  # of a box on each side, as boxes are not exact
+MARGIN = 0.25  # of a box on each side, as boxes are not exact
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 Box = tuple[float, float, float, float]

@@ -40,12 +40,12 @@ class Floor:
 
         Args:
             request: what is asked.
-            limit: seconds since 1970 that no floor may be above: one that a wrong clock let in must not last.
+            limit: seconds since 1970 that no floor can be above: one that is was let in by a wrong clock, and is void.
 
         Raises:
             RpcRefusedError: it is not.
         """
-        if request.issued.timestamp() <= min(self.issued, limit):
+        if request.issued.timestamp() <= self.issued <= limit:
             raise RpcRefusedError(
                 "replayed", "a request that was issued at this time or later was obeyed before; ask anew"
             )
