@@ -21,7 +21,8 @@ from contracts.rpc import SignedRequest
 from runtime.documents import load_json
 
 KEYS_NAME = "operator-keys.json"
-Envelope = type[SignedEnvelope] | type[SignedRequest]
+
+EnvelopeKind = type[SignedEnvelope] | type[SignedRequest]
 """Which kind of document an envelope is around: a signature of one kind is none of another."""
 
 _PROVISION = f"put the operator's public key into {KEYS_NAME} beside agent.toml"
@@ -54,7 +55,7 @@ def load_keys(path: Path) -> OperatorKeys | None:
         raise DocumentRefusedError("key_unusable", f"no document is taken, as the keys are broken: {error}") from None
 
 
-def open_payload(payload: bytes, keys: OperatorKeys | None, kind: Envelope = SignedEnvelope) -> Opened:
+def open_payload(payload: bytes, keys: OperatorKeys | None, kind: EnvelopeKind = SignedEnvelope) -> Opened:
     """Take a document out of what came.
 
     Args:
@@ -80,7 +81,7 @@ def open_payload(payload: bytes, keys: OperatorKeys | None, kind: Envelope = Sig
     return Opened(parse_json(_verified(document, keys, kind)), signed=True)
 
 
-def _verified(document: Mapping[str, object], keys: OperatorKeys, kind: Envelope) -> bytes:
+def _verified(document: Mapping[str, object], keys: OperatorKeys, kind: EnvelopeKind) -> bytes:
     """The payload of an envelope that one of the keys signed."""
     try:
         # A plain dictionary of the right shape and size, as the library trusts that it is one.
@@ -104,7 +105,7 @@ def _verified(document: Mapping[str, object], keys: OperatorKeys, kind: Envelope
 
 def _verify(envelope: dict[str, object], keys: OperatorKeys) -> bytes:
     try:
-        from securesystemslib import dsse
+        from securesystemslib.dsse import Envelope
         from securesystemslib.exceptions import Error
         from securesystemslib.signer import Key  # type: ignore[attr-defined]
     except ImportError:
@@ -114,7 +115,7 @@ def _verify(envelope: dict[str, object], keys: OperatorKeys) -> bytes:
         ) from None
     accepted = [Key.from_dict(keyid, key.model_dump()) for keyid, key in keys.keys.items()]
     try:
-        opened = dsse.Envelope.from_dict(envelope)
+        opened = Envelope.from_dict(envelope)
         opened.verify(accepted, threshold=1)
     except (Error, ValueError, TypeError, KeyError):
         raise DocumentRefusedError(
