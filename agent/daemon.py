@@ -31,7 +31,7 @@ from agent.privacy.redact import Redactor
 from agent.remote.disk import Disk
 from agent.rpc.ports import Agent, Trial
 from agent.rpc.restart import RESTART_EXIT_CODE, this_is_managed
-from agent.rpc.selftest import CameraSeen, broker_trial, camera_trials, clock_trial, disk_trial, model_trial
+from agent.rpc.selftest import box_trials, model_trial
 from agent.rpc.server import RpcServer, RpcSettings
 from agent.serving import Serving
 from agent.settings import engines_dir
@@ -197,17 +197,8 @@ class Daemon:
         self._closing.append(server.close)
 
     def _trials(self) -> list[Trial]:
-        now = time.monotonic()
-        seen = {unit.id: unit.health(now) for unit in self.units}
-        ages = {unit.id: None if unit.last_counted_at is None else now - unit.last_counted_at for unit in self.units}
-        cameras = {name: CameraSeen(one.quality, ages[name], one.problem) for name, one in seen.items()}
-        return [
-            model_trial("main", self._bundle, self._engines, lambda: self._serving.form),
-            broker_trial(),
-            disk_trial(Path(self._config.state_dir)),
-            clock_trial(clock_synced),
-            *camera_trials(cameras),
-        ]
+        model = model_trial("main", self._bundle, self._engines, lambda: self._serving.form)
+        return box_trials([model], Path(self._config.state_dir), self.units)
 
     def _show(self, config: PageConfig, observed: Observed) -> None:
         """Open the page; what stands against it is said, and counting goes on."""

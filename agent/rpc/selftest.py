@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.camera_unit import CameraUnit
 from agent.engines.supply import EngineSupply
+from agent.host import clock_synced
 from agent.limited_log import LimitedLog
 from agent.model import RunningForm
 from agent.remote.disk import Disk
@@ -48,6 +50,24 @@ def run_self_test(request: RpcRequest, agent: Agent) -> SelfTest:
     del request
     parts = tuple(_tried(trial) for trial in agent.trials())
     return SelfTest(passed=all(part.passed is not False for part in parts), parts=parts)
+
+
+def box_trials(models: Iterable[Trial], state_dir: Path, units: Iterable[CameraUnit]) -> list[Trial]:
+    """Everything that a running box can try.
+
+    Args:
+        models: `model_trial` of each.
+        state_dir: where it keeps what must not be lost.
+        units: its cameras.
+    """
+    now = time.monotonic()
+    cameras = {unit.id: _seen(unit, now) for unit in units}
+    return [*models, broker_trial(), disk_trial(state_dir), clock_trial(clock_synced), *camera_trials(cameras)]
+
+
+def _seen(unit: CameraUnit, now: float) -> CameraSeen:
+    health, last = unit.health(now), unit.last_counted_at
+    return CameraSeen(health.quality, None if last is None else now - last, health.problem)
 
 
 def model_trial(slot: str, bundle: Bundle, engines: EngineSupply, form: Callable[[], RunningForm | None]) -> Trial:
