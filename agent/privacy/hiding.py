@@ -53,7 +53,7 @@ def blacken(picture: Picture, polygons: Iterable[tuple[Point, ...]]) -> None:
 
 @lru_cache(maxsize=64)
 def touched(polygon: tuple[Point, ...], height: int, width: int) -> NDArray[np.bool_]:
-    """Every pixel that a polygon touches, and a pixel around it; bool ``(height, width)``, not to be written."""
+    """Every pixel that a polygon touches, bool ``(height, width)``; shared between callers, not to be written."""
     y, x = np.mgrid[0.5:height, 0.5:width]
     marked = np.zeros((height, width), np.bool_)
     corners = [(across * width, down * height) for across, down in polygon]
@@ -64,11 +64,8 @@ def touched(polygon: tuple[Point, ...], height: int, width: int) -> NDArray[np.b
         share = np.linspace(0.0, 1.0, 4 * int(abs(x2 - x1) + abs(y2 - y1)) + 2)  # four points a pixel
         rows = (y1 + (y2 - y1) * share).astype(np.intp).clip(0, height - 1)
         marked[rows, (x1 + (x2 - x1) * share).astype(np.intp).clip(0, width - 1)] = True
-    framed = np.pad(marked, 1)
-    around = [framed[i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    grown: NDArray[np.bool_] = np.any(around, axis=0)
-    grown.setflags(write=False)
-    return grown
+    marked.setflags(write=False)
+    return marked
 
 
 def _few_colours(part: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.engines.supply import EngineSupply
+from agent.facts import device_facts
 from agent.model import LoadedModel
 from agent.page.ports import Look
-from agent.privacy.faces import FaceModel
+from agent.privacy.faces import FaceModel, open_faces
 from agent.privacy.hiding import LEAST_BLOCK
 from agent.privacy.redact import Redactor
 from contracts.config import CameraConfig, PrivacyConfig
@@ -22,6 +25,7 @@ from converters.reference import prepared
 from runtime.pictures import clip_frames
 from runtime.results import DensityMap, Picture, Tensors
 from tests.data import data_dir
+from tests.e2e.agents import run_cli
 from tests.fakes.bundles import artifact
 from tests.integration.test_decoders import CLIP, PEOPLE, ULTRAFACE, YUNET, onnx
 
@@ -85,7 +89,7 @@ def test_of_the_face_that_a_network_finds_nothing_is_left_and_all_else_is(faces:
     assert steepest(shown[y1:y2, x1:x2]) < 255 / LEAST_BLOCK
     changed = (shown != picture).any(axis=2)
     assert changed.mean() < 0.03
-    assert not changed[: y1 - (y2 - y1) // 2].any()
+    assert not changed[: max(0, y1 - (y2 - y1) // 2)].any()
     assert not changed[y2 + (y2 - y1) // 2 :].any()
 
 
@@ -149,3 +153,27 @@ def test_it_is_opened_with_the_first_picture_and_once(tmp_path: Path) -> None:
     finder.close()
     with pytest.raises(ArtifactError, match="closed"):
         finder.find(profile(), 16 / 9)
+
+
+@pytest.mark.slow
+def test_a_converted_detector_finds_the_face(tmp_path: Path) -> None:
+    folder = tmp_path / "ultraface"
+    folder.mkdir()
+    shutil.copy(data_dir() / "models" / FILES["ultraface"][1], folder / "model.onnx")
+    (folder / "model.toml").write_text(
+        'name = "faces"\nversion = "1.0.0"\nlabels = ["face"]\n'
+        '[input]\nwidth = 320\nheight = 240\ncolor = "rgb"\nmean = [127.0]\nstd = [128.0]\n'
+        '[output]\ndecoder = "faces"\nlayout = "ultraface-priors"\nscore = 0.6\n'
+    )
+    bundle = tmp_path / "faces.bundle"
+    clip = data_dir() / "videos" / CLIP
+    options = ["--target", "x86-onnxruntime", "--precision", "fp32", "--pictures", "8", "--measure", "none"]
+    run = run_cli("converters.cli", "build", folder, "--out", bundle, "--calibration", clip, *options)
+    assert run.returncode == 0, run.stderr
+    facts = device_facts()
+    finder = open_faces(bundle, facts, EngineSupply(tmp_path / "engines", facts))
+    try:
+        (found,) = finder.find(profile(), 16 / 9)
+    finally:
+        finder.close()
+    np.testing.assert_allclose(found, (0.71, 0.06, 0.76, 0.19), atol=0.01)

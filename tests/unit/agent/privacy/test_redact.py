@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from agent.check import check_config
 from agent.page.ports import Look
 from agent.privacy.hiding import WHOLE, Box, hide_boxes
 from agent.privacy.redact import Redactor
 from agent.privacy.regions import parts_of
-from contracts.config import Blurred, CameraConfig, MaskConfig, Point, PrivacyConfig
+from contracts.config import AgentConfig, Blurred, BrokerConfig, CameraConfig, MaskConfig, Point, PrivacyConfig
 from contracts.errors import ArtifactError
 from runtime.results import DensityMap, Detections, Picture
 from tests.fakes.rpc import look
@@ -162,3 +164,18 @@ def test_the_masks_of_a_camera_that_is_gone_are_not_known_so_nothing_is_shown() 
 def test_a_detector_of_what_is_not_hidden_is_refused() -> None:
     with pytest.raises(ValueError, match="add \"faces\" to 'blur'"):
         PrivacyConfig(faces="b")
+
+
+def test_a_check_of_the_configuration_tries_the_face_detector(tmp_path: Path) -> None:
+    camera = CameraConfig(id="gate", source="synthetic")
+    config = AgentConfig(
+        device="box-1",
+        bundle=str(tmp_path / "none.bundle"),
+        state_dir=str(tmp_path / "state"),
+        broker=BrokerConfig(host="127.0.0.1"),
+        privacy=PrivacyConfig(blur=("faces",), faces=str(tmp_path / "faces.bundle")),
+        camera=(camera,),
+    )
+    found = {finding.what: finding for finding in check_config(config, broker=False)}
+    assert not found["privacy.faces"].passed
+    assert "faces.bundle: expected a bundle" in found["privacy.faces"].text

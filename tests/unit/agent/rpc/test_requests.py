@@ -164,6 +164,11 @@ def test_a_restart_that_is_replayed_after_it_does_not_loop(box: FakeBox) -> None
     assert box.boot().ask("restart", request("restart", "r2", at=NOW + 1)).ok
 
 
+def test_a_restart_that_was_asked_for_before_the_last_one_is_not_done_after_it(box: FakeBox) -> None:
+    assert box.ask("restart", request("restart", "r2", at=NOW + 1)).ok
+    assert box.ask("restart", request("restart", "r1", at=NOW)).code == "replayed"
+
+
 @pytest.mark.parametrize("cut", range(5))
 def test_after_a_power_cut_the_note_is_the_old_one_or_the_new(cut: int) -> None:
     for seed in range(10):
@@ -234,6 +239,13 @@ def test_what_comes_faster_than_it_is_looked_at_is_counted_and_not_answered(box:
     assert box.server.refused >= 5000 - 16
 
 
+def test_of_what_is_too_large_nothing_is_kept(box: FakeBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[Arrival] = []
+    monkeypatch.setattr(box.server._judge, "offer", waiting.append)
+    box.line.send("self-test", b"x" * 1_000_000)
+    assert waiting == [Arrival("self-test", b"", 1_000_000, retained=False)]
+
+
 def test_a_flood_of_nonsense_gets_few_answers(box: FakeBox) -> None:
     clock = replace(box.settings.clock, monotonic=lambda: 0.0)
     box.settings = replace(box.settings, clock=clock)
@@ -269,6 +281,13 @@ def test_a_snapshot_is_a_jpeg_in_the_cameras_own_proportions(box: FakeBox) -> No
     assert picture.shape == (90, 160, 3)
     assert (snapshot.width, snapshot.height, snapshot.frame) == (160, 90, 7)
     assert snapshot.taken_at == "2026-06-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (33, 45), (91, 91)])
+def test_a_picture_of_any_size_can_be_sent(box: FakeBox, height: int, width: int) -> None:
+    box.looks["gate"] = look(height=height, width=width, aspect=1.3)
+    reply = box.ask("snapshot", request("snapshot"))
+    assert reply.code == ("ok" if height > 1 else "failed")
 
 
 def test_a_snapshot_is_small_enough_whatever_it_shows(box: FakeBox) -> None:
