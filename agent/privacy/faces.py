@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ from agent.engines.supply import EngineSupply
 from agent.model import LoadedModel, load_model
 from agent.privacy.hiding import Box
 from contracts.config import RuntimeConfig
-from contracts.errors import ArtifactError
+from contracts.errors import ArtifactError, EdgetallyError
 from contracts.facts import Facts
 from contracts.output_spec import FacesOutput
 from runtime.bundle import open_bundle
@@ -24,6 +25,7 @@ from runtime.prepare import Placement, Preparer, place
 from runtime.results import Detections, Picture
 
 _SCORE = 0.3  # a face too many is hidden sooner than one too few
+_RETRY_SECONDS = 60.0  # after a model that did not load: who looks at a page asks for many pictures
 
 
 class Faces(Protocol):
@@ -45,15 +47,20 @@ class FaceModel:
     """A face detector on a lane of its own, opened with the first picture.
 
     Args:
-        load: opens the model with one lane; asked again with the next picture where it fails.
+        load: opens the model with one lane; where it fails it is asked again after a minute.
         bundle: where it is from, for errors.
+        clock: seconds, monotonic.
     """
 
-    def __init__(self, load: Callable[[], LoadedModel], bundle: Path) -> None:
+    def __init__(
+        self, load: Callable[[], LoadedModel], bundle: Path, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._load = load
         self._bundle = bundle
         self._mutex = threading.Lock()
         self._open: _Open | None = None
+        self._failed: tuple[float, str] | None = None
+        self._clock = clock
         self._closed = False
 
     def find(self, picture: Picture, aspect: float) -> list[Box]:
@@ -66,8 +73,17 @@ class FaceModel:
             if self._closed:
                 raise ArtifactError(f"{self._bundle}: the face detector was closed; the agent ends")
             if self._open is None:
-                self._open = _Open(self._load(), self._bundle)
+                self._open = self._opened()
             return self._open.find(picture, aspect)
+
+    def _opened(self) -> _Open:
+        if self._failed is not None and self._clock() - self._failed[0] < _RETRY_SECONDS:
+            raise ArtifactError(self._failed[1])
+        try:
+            return _Open(self._load(), self._bundle)
+        except EdgetallyError as error:
+            self._failed = self._clock(), str(error)
+            raise
 
     def close(self) -> None:
         """Let go of its memory; twice is harmless."""

@@ -137,6 +137,25 @@ def test_a_bundle_of_something_else_is_refused_and_closed(tmp_path: Path) -> Non
     assert lane.closed
 
 
+def test_what_did_not_load_is_tried_again_after_a_minute_and_not_with_every_picture(tmp_path: Path) -> None:
+    now, tries = 0.0, 0
+
+    def load() -> LoadedModel:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise NoArtifactFitsError("faces", {})
+        return model(tmp_path, *FILES["yunet"])
+
+    finder = FaceModel(load, tmp_path, lambda: now)
+    for now in (0.0, 1.0, 59.0):  # noqa: B007 - the clock reads it
+        with pytest.raises(ArtifactError, match="no artifact of bundle 'faces' fits"):
+            finder.find(profile(), 16 / 9)
+    assert tries == 1
+    now = 60.0
+    assert finder.find(profile(), 16 / 9)
+
+
 def test_it_is_opened_with_the_first_picture_and_once(tmp_path: Path) -> None:
     loads: list[Callable[[], LoadedModel]] = []
 
