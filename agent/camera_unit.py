@@ -238,6 +238,7 @@ class CameraUnit:
             result=last.result,
             labels=form.spec.labels,
             score=0.0 if isinstance(output, DensityOutput) else self._camera.score or output.score,
+            camera=self.id,
         )
 
     def health(self, now: float) -> CameraHealth:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from agent.cameras.frame import Wanted
 from agent.cameras.table import open_source
 from agent.counting.counter import open_counter
@@ -14,6 +16,7 @@ from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
 from agent.model import load_model
 from agent.mqtt.check import check_broker
+from agent.privacy.faces import open_faces
 from agent.settings import engines_dir
 from agent.store import Store
 from contracts.config import MAIN, AgentConfig, CameraConfig, ModelConfig
@@ -55,6 +58,9 @@ def _findings(config: AgentConfig, *, broker: bool) -> Iterator[Finding]:
     yield _try("state_dir", lambda: _check_store(config))
     for name, model in config.slots.items():
         yield from _model_findings(config, name, model)
+    if config.privacy.faces is not None:
+        faces = Path(config.privacy.faces)
+        yield _try("privacy.faces", lambda: _check_faces(config, faces))
     if broker:
         yield _try(f"broker {config.broker.address}", lambda: _check_broker(config))
 
@@ -112,6 +118,16 @@ def _check_camera(camera: CameraConfig, bundle: Bundle) -> str:
     if frame is None:
         raise CameraError(camera.id, "expected a frame, got the end of the source", "check the source")
     return "gives frames"
+
+
+def _check_faces(config: AgentConfig, bundle: Path) -> str:
+    facts = device_facts()
+    faces = open_faces(bundle, facts, EngineSupply(engines_dir(config), facts))
+    try:
+        faces.find(np.zeros((64, 64, 3), np.uint8), 1.0)
+    finally:
+        faces.close()
+    return "finds faces"
 
 
 def _check_broker(config: AgentConfig) -> str:

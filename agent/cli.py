@@ -57,7 +57,9 @@ def run(
     flags = {"bundle": bundle, "device": device, "state_dir": state_dir, "log_level": log_level}
     settings = load_config(config, _some(**flags, runtime=_some(lanes=lanes), broker=_broker(broker)))
     log_to_stderr(settings.log_level)
-    run_until_stopped(settings, keys=config.parent / KEYS_NAME, until_end=until_end)
+    code = run_until_stopped(settings, keys=config.parent / KEYS_NAME, until_end=until_end)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -30,13 +30,20 @@ from agent.mqtt.link import MqttLink
 from agent.mqtt.ports import Received
 from agent.observed import Observed
 from agent.page.server import PageServer
+from agent.privacy.faces import open_faces
+from agent.privacy.redact import Redactor
 from agent.remote.checks import RunCheck
 from agent.remote.control import RemoteConfig, RemoteSettings
+from agent.remote.disk import Disk
 from agent.remote.plan import Plan
 from agent.remote.ports import Running
 from agent.remote.signing import KEYS_NAME
 from agent.remote.store import RemoteStore
 from agent.retained import RetainedStates
+from agent.rpc.ports import Agent, Trial
+from agent.rpc.restart import RESTART_EXIT_CODE, this_is_managed
+from agent.rpc.selftest import box_trials, model_trial
+from agent.rpc.server import RpcServer, RpcSettings
 from agent.slots import Slots
 from agent.store import Store
 from agent.thread_faults import ThreadFaults
@@ -54,13 +61,16 @@ _log = logging.getLogger(__name__)
 _PATIENCE = 10.0  # seconds that all cameras, and then the lanes, get to end; systemd's own patience is 90
 
 
-def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_end: bool = False) -> None:
+def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_end: bool = False) -> int:
     """Run until SIGTERM or SIGINT, or until every source has ended.
 
     Args:
         config: all settings of this box itself; what came from afar is laid over them.
         keys: the operators' keys, as of `Daemon`.
         until_end: stop when every source has ended.
+
+    Returns:
+        The exit code: another one than 0 asks whoever started it to start it anew.
 
     Raises:
         EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
@@ -79,10 +89,13 @@ def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_en
     faults.raise_first()
     if until_end and broken and not daemon.stopped:
         raise DeviceError("; ".join(broken))
+    return RESTART_EXIT_CODE if daemon.restarting else 0
 
 
 class Daemon:
     """A running agent; `stop` may be called by any thread and by a signal's handler, everything else by one thread.
+
+    It ends with `restarting` set where whoever asks over MQTT wants it started anew.
 
     Args:
         config: all settings of this box itself.
@@ -103,6 +116,7 @@ class Daemon:
         self._boot_id = uuid.uuid4().hex
         self._bell = Bell()
         self.stopped = False
+        self.restarting = False
         self._facts = device_facts()
         self._slots = Slots(config, self._facts, self._publish_facts)
         self._hardware = Hardware(config)
@@ -156,8 +170,10 @@ class Daemon:
         self._drawn = DrawnChanges(self._remote, self._local, self._bell.ring)
         self._clock = WindowClock(config.window_seconds, time.time(), time.monotonic())
         self._remote.start(self, self._report)
+        observed = self._observe()
+        self._answer_requests(observed)
         if config.page is not None:
-            self._show(config.page)
+            self._show(config.page, observed)
 
     def run(self, *, until_end: bool) -> None:
         """Close windows and publish until told to stop."""
@@ -217,7 +233,7 @@ class Daemon:
     def _open_remote(self) -> RemoteConfig:
         settings = RemoteSettings(
             boot_id=self._boot_id,
-            keys=self._keys or Path(self._local.state_dir) / KEYS_NAME,
+            keys=self._keys_file,
             check=RunCheck(self._slots.specs),
             wake=self._bell.ring,
         )
@@ -227,9 +243,17 @@ class Daemon:
         """What a camera's model answers, where it classifies."""
         return questions_asked(self._slots[camera.model].spec)
 
-    def _show(self, config: PageConfig) -> None:
-        """Open the page; what stands against it is said, and counting goes on."""
-        observed = Observed(
+    @property
+    def _keys_file(self) -> Path:
+        return self._keys or Path(self._local.state_dir) / KEYS_NAME
+
+    def _observe(self) -> Observed:
+        privacy = self._config.privacy
+        faces = None
+        if privacy.faces is not None:
+            faces = open_faces(Path(privacy.faces), self._facts, self._slots.engines)
+            self._closing.append(faces.close)
+        return Observed(
             specs=self._slots.specs,
             boot_id=self._boot_id,
             cameras=self._cameras,
@@ -238,7 +262,36 @@ class Daemon:
             health=lambda: self._health(time.monotonic()),
             facts=self._facts_message,
             wall=time.time,
+            redact=Redactor(privacy, lambda: self._config.camera, faces),
         )
+
+    def _answer_requests(self, observed: Observed) -> None:
+        config = self._config
+        agent = Agent(
+            boot_id=self._boot_id,
+            snapshots=observed,
+            redact=observed.redact,
+            trials=self._trials,
+            restart=self._restart,
+            uptime=lambda: time.monotonic() - self._started,
+            managed=this_is_managed(),
+        )
+        settings = RpcSettings(config.device, config.rpc, self._keys_file, Disk(Path(config.state_dir) / "rpc"))
+        server = RpcServer(settings, self._link, agent)
+        server.start()
+        self._closing.append(server.close)
+
+    def _restart(self) -> None:
+        self.restarting = True
+        self.stop()
+
+    def _trials(self) -> list[Trial]:
+        engines = self._slots.engines
+        models = [model_trial(one.name, one.bundle, engines, one.form) for one in self._slots.values()]
+        return box_trials(models, Path(self._config.state_dir), self.units)
+
+    def _show(self, config: PageConfig, observed: Observed) -> None:
+        """Open the page; what stands against it is said, and counting goes on."""
         password = self._config.broker.password
         page = PageServer(config, observed.ports(), [password.get_secret_value()] if password else [])
         try:

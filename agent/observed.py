@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.camera_set import CameraSet
 from agent.drawn import DrawnChanges
 from agent.ledger import Ledger
-from agent.page.ports import AgentState, Look, Ports, WatchedCamera
+from agent.page.ports import AgentState, Look, Ports, Redact, WatchedCamera
 from contracts.messages import FactsMessage, Health
 from contracts.model_spec import ModelSpec
 from contracts.version import VERSION
@@ -27,6 +27,7 @@ class Observed:
         health: tells how it runs.
         facts: tells what the box is and what was considered.
         wall: seconds since 1970.
+        redact: makes of a picture what may be shown.
     """
 
     specs: Mapping[str, ModelSpec]
@@ -37,10 +38,11 @@ class Observed:
     health: Callable[[], Health]
     facts: Callable[[], FactsMessage]
     wall: Callable[[], float]
+    redact: Redact
 
     def ports(self) -> Ports:
         """All that the page needs."""
-        return Ports(state=self, snapshots=self, proposals=self.drawn)
+        return Ports(state=self, snapshots=self, proposals=self.drawn, redact=self.redact)
 
     def read(self) -> AgentState:
         """See `agent.page.ports.State`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.engines.supply import EngineSupply
 from agent.lanes import LanePool
-from agent.model import load_model
+from agent.model import RunningForm, load_model
 from agent.serving import Serving
 from agent.settings import engines_dir
 from contracts.config import AgentConfig, ModelConfig
@@ -44,6 +44,10 @@ class Slot:
         """What the model wants and gives."""
         return self.bundle.manifest.model
 
+    def form(self) -> RunningForm | None:
+        """What counts; None where nothing does."""
+        return self.serving.form
+
     @property
     def serves(self) -> bool:
         """Whether an artifact of it counts."""
@@ -58,14 +62,17 @@ class Slots(Mapping[str, Slot]):
         facts: the box's.
         changed: called from any thread after what serves, what was refused or what is built changed.
 
+    Attributes:
+        engines: those of the box.
+
     Raises:
         BundleError: a bundle cannot be opened.
     """
 
     def __init__(self, config: AgentConfig, facts: Facts, changed: Callable[[], None]) -> None:
-        engines = EngineSupply(engines_dir(config), facts)
+        self.engines = EngineSupply(engines_dir(config), facts)
         self._slots = {
-            name: _open(name, model, config, facts, engines, changed) for name, model in config.slots.items()
+            name: _open(name, model, config, facts, self.engines, changed) for name, model in config.slots.items()
         }
 
     def __getitem__(self, name: str) -> Slot:

@@ -20,6 +20,9 @@ Point = tuple[Unit, Unit]
 Anchor = Literal["center", "bottom"]
 """Which point of a box stands for it: its centre, or the middle of its lower edge."""
 
+Blurred = Literal["faces", "plates", "people"]
+"""What can be made unrecognisable in a picture."""
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 """What is said on stderr."""
 
@@ -68,10 +71,18 @@ class ZoneConfig(WrittenModel):
 
     @model_validator(mode="after")
     def _is_an_area(self) -> Self:
-        if _crosses_itself(self.polygon):
-            raise ValueError(f"zone {self.name!r}: its polygon should not cross itself")
-        if abs(_area(self.polygon)) < _SMALLEST_AREA:
-            raise ValueError(f"zone {self.name!r}: its polygon should enclose an area")
+        _check_polygon(f"zone {self.name!r}", self.polygon)
+        return self
+
+
+class MaskConfig(WrittenModel):
+    """A part of the view that nobody may see: black in every picture that is shown; counting goes on under it."""
+
+    polygon: tuple[Point, ...] = Field(min_length=3, max_length=64)
+
+    @model_validator(mode="after")
+    def _is_an_area(self) -> Self:
+        _check_polygon("mask", self.polygon)
         return self
 
 
@@ -130,6 +141,7 @@ class CameraConfig(WrittenModel):
     states: StatesConfig | None = Field(None, description="when a classifier's answers change the camera's state")
     line: tuple[LineConfig, ...] = ()
     zone: tuple[ZoneConfig, ...] = ()
+    mask: tuple[MaskConfig, ...] = ()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -264,6 +276,34 @@ class SheddingConfig(WrittenModel):
     hold_seconds: float = Field(30.0, ge=1, le=3600, description="between two steps")
 
 
+class PrivacyConfig(WrittenModel):
+    """What is made unrecognisable in every picture that is shown or sent; what is counted stays the same."""
+
+    blur: tuple[Blurred, ...] = Field((), description="where one cannot be told the whole picture is blurred")
+    faces: str | None = Field(
+        None, min_length=1, pattern=_NO_NUL, description="bundle of a face detector, run on each picture shown"
+    )
+
+    @model_validator(mode="after")
+    def _faces_are_blurred(self) -> Self:
+        if self.faces is not None and "faces" not in self.blur:
+            raise ValueError(
+                "'faces' is a detector of what 'blur' should name; add \"faces\" to 'blur', or leave it out"
+            )
+        return self
+
+
+class RpcConfig(WrittenModel):
+    """What may be asked of the box over MQTT."""
+
+    self_test: bool = Field(default=True, description="try the model, disk, clock and cameras while counting")
+    snapshot: bool = Field(default=False, description="send a camera's picture; see [privacy] for what it hides")
+    restart: bool = Field(default=False, description="end the agent, so that its service manager starts it anew")
+    restart_unmanaged: bool = Field(
+        default=False, description="allow it although no service manager is seen that would start it"
+    )
+
+
 class AgentConfig(WrittenModel):
     """The whole of agent.toml."""
 
@@ -282,6 +322,8 @@ class AgentConfig(WrittenModel):
     home_assistant: HomeAssistantConfig | None = None
     page: PageConfig | None = None
     shedding: SheddingConfig = SheddingConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    rpc: RpcConfig = RpcConfig()
     camera: tuple[CameraConfig, ...] = Field(min_length=1)
 
     @property
@@ -327,6 +369,13 @@ def _refuse_doubles(what: str, names: list[str]) -> None:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise ValueError(f"{what} should have different names, {doubled[0]!r} stands more than once")
+
+
+def _check_polygon(what: str, polygon: tuple[Point, ...]) -> None:
+    if _crosses_itself(polygon):
+        raise ValueError(f"{what}: its polygon should not cross itself")
+    if abs(_area(polygon)) < _SMALLEST_AREA:
+        raise ValueError(f"{what}: its polygon should enclose an area")
 
 
 def _area(polygon: tuple[Point, ...]) -> float:

@@ -105,6 +105,7 @@ else:
     )
     _CameraPart = _part_of(
         CameraConfig,
+        only=frozenset(CameraConfig.model_fields) - {"mask"},  # who is on site decides what nobody may see
         id=(Id, ...),
         states=_part_of(StatesConfig) | None,
         line=_rows(_LinePart),

@@ -37,6 +37,7 @@ _WORDS = {
     "camera[].line[].anchor": "the point of a box that counts",
     "camera[].zone[].polygon": "corners; x and y in 0 to 1 of the picture",
     "camera[].zone[].anchor": "the point of a box that counts",
+    "camera[].mask[].polygon": "corners of what nobody may see: black in every picture; x and y in 0 to 1",
 }
 """Words for keys that the contracts themselves say nothing of."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from contracts import desired, messages
+from contracts import desired, messages, rpc
 from contracts.config import AgentConfig
 from contracts.engine_recipe import EngineRecipe
 from contracts.manifest import Manifest
@@ -34,6 +34,11 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "desired-envelope": desired.SignedEnvelope,
     "operator-keys": desired.OperatorKeys,
     "reported": desired.Reported,
+    "rpc-snapshot-request": rpc.SnapshotRequest,
+    "rpc-self-test-request": rpc.SelfTestRequest,
+    "rpc-restart-request": rpc.RestartRequest,
+    "rpc-envelope": rpc.SignedRequest,
+    "rpc-reply": rpc.RpcReply,
 }
 
 

@@ -1,12 +1,15 @@
-"""The newest value of every topic that is not a report: nothing stale is ever queued."""
+"""The newest value of every topic that is not a report, and answers: nothing stale is ever queued."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 from agent.mqtt.ports import Address, ForeignTopic, Outgoing
 from contracts.topics import Topic
+
+MOST_ANSWERS = 16  # that wait to be sent; whoever asks more than that loses the oldest
 
 
 @dataclass
@@ -19,12 +22,13 @@ class _Post:
 
 
 class Board:
-    """Newest values, left by any thread and taken by the link's."""
+    """Newest values and answers, left by any thread and taken by the link's."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._connected = False
         self._posts: dict[Address, _Post] = {}
+        self._answers: deque[tuple[Topic, bytes]] = deque(maxlen=MOST_ANSWERS)
 
     def put(self, topic: Address, payload: bytes) -> bool:
         """Leave a value; an empty one takes a retained message back.
@@ -39,6 +43,12 @@ class Board:
             post.payload, post.dirty = payload, True
             return True
 
+    def answer(self, topic: Topic, payload: bytes) -> None:
+        """Leave a message of which each counts, not only the newest; dropped where there is no connection."""
+        with self._mutex:
+            if self._connected:
+                self._answers.append((topic, payload))
+
     def connected(self) -> None:
         """A connection begins: everything is sent again, as the broker may have lost it."""
         with self._mutex:
@@ -50,18 +60,25 @@ class Board:
         """It ended: what is not retained is of no use later."""
         with self._mutex:
             self._connected = False
+            self._answers.clear()
             for topic in [topic for topic in self._posts if not _is_retained(topic)]:
                 del self._posts[topic]
 
     def take(self) -> tuple[Address, Outgoing] | None:
-        """The next value to send, None where there is none; `sent` or `answered` must follow for its topic."""
+        """The next answer or value to send, None where there is none; `answered` must follow for its topic."""
         with self._mutex:
-            for topic, post in self._posts.items():
-                if post.dirty and not post.on_its_way:
-                    post.dirty, post.on_its_way = False, True
-                    qos = topic.channel.qos if isinstance(topic, Topic) else 1
-                    return topic, Outgoing(str(topic), post.payload, qos, _is_retained(topic))
-            return None
+            if self._answers:
+                topic, payload = self._answers.popleft()
+                return topic, Outgoing(str(topic), payload, topic.channel.qos, retain=False)
+            return self._newest()
+
+    def _newest(self) -> tuple[Address, Outgoing] | None:
+        for topic, post in self._posts.items():
+            if post.dirty and not post.on_its_way:
+                post.dirty, post.on_its_way = False, True
+                qos = topic.channel.qos if isinstance(topic, Topic) else 1
+                return topic, Outgoing(str(topic), post.payload, qos, _is_retained(topic))
+        return None
 
     def answered(self, topic: Address) -> None:
         """Its last value is with the broker, or will never be."""
@@ -77,7 +94,8 @@ class Board:
     def is_clean(self) -> bool:
         """Whether every value is with the broker."""
         with self._mutex:
-            return not any(post.dirty or post.on_its_way for post in self._posts.values())
+            waiting = any(post.dirty or post.on_its_way for post in self._posts.values())
+            return not (waiting or self._answers)
 
 
 def _is_retained(topic: Address) -> bool:

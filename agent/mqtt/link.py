@@ -174,6 +174,15 @@ class MqttLink:
         if self._board.put(topic, payload) and self._protocol is not None:
             self._bell.ring()
 
+    def answer(self, topic: Topic, message: MachineModel) -> None:
+        """Publish a message once, in its turn and unlike `state` beside earlier ones of its topic.
+
+        It is dropped where there is no connection, and with one that ends before the broker has it.
+        """
+        self._board.answer(topic, _json(message))
+        if self._protocol is not None:
+            self._bell.ring()
+
     def listen(self, topic: str, receiver: Receiver) -> None:
         """Have what comes on exactly this topic given to ``receiver``; see `Outlet`."""
         self._listeners[topic] = receiver

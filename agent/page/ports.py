@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import model_validator
@@ -34,6 +34,7 @@ class Look:
         result: what the model saw; None where it was not asked.
         labels: the model's.
         score: detections below it are not drawn.
+        camera: its id.
     """
 
     image: Picture
@@ -43,6 +44,7 @@ class Look:
     result: Result | None
     labels: Sequence[str]
     score: float = 0.0
+    camera: str = field(kw_only=True)
 
 
 class WatchedCamera(MachineModel):

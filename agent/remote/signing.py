@@ -10,15 +10,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from agent.remote.parse import parse_json
 from agent.remote.refusals import DocumentRefusedError
-from contracts.desired import ENVELOPE_TYPE, OperatorKeys, SignedEnvelope, canonical
+from contracts.desired import OperatorKeys, SignedEnvelope, canonical
 from contracts.documents import read_document
 from contracts.errors import DocumentError
+from contracts.rpc import SignedRequest
 from runtime.documents import load_json
 
 KEYS_NAME = "operator-keys.json"
+
+EnvelopeKind = type[SignedEnvelope] | type[SignedRequest]
+"""Which kind of document an envelope is around: a signature of one kind is none of another."""
+
 _PROVISION = f"put the operator's public key into {KEYS_NAME} beside agent.toml"
 
 
@@ -49,12 +55,13 @@ def load_keys(path: Path) -> OperatorKeys | None:
         raise DocumentRefusedError("key_unusable", f"no document is taken, as the keys are broken: {error}") from None
 
 
-def open_payload(payload: bytes, keys: OperatorKeys | None) -> Opened:
+def open_payload(payload: bytes, keys: OperatorKeys | None, kind: EnvelopeKind = SignedEnvelope) -> Opened:
     """Take a document out of what came.
 
     Args:
         payload: what came: the document or, where it is signed, a DSSE envelope around it.
         keys: whose signatures are accepted; None where none were provisioned.
+        kind: of the envelope.
 
     Raises:
         DocumentRefusedError: it cannot be read, or its signature is missing, foreign or wrong.
@@ -71,18 +78,19 @@ def open_payload(payload: bytes, keys: OperatorKeys | None) -> Opened:
         raise DocumentRefusedError(
             "signature_missing", "an operator's key is provisioned, so a signed document is expected; sign it"
         )
-    return Opened(parse_json(_verified(document, keys)), signed=True)
+    return Opened(parse_json(_verified(document, keys, kind)), signed=True)
 
 
-def _verified(document: Mapping[str, object], keys: OperatorKeys) -> bytes:
+def _verified(document: Mapping[str, object], keys: OperatorKeys, kind: EnvelopeKind) -> bytes:
     """The payload of an envelope that one of the keys signed."""
     try:
         # A plain dictionary of the right shape and size, as the library trusts that it is one.
-        envelope = SignedEnvelope.model_validate_json(canonical(document), strict=True).model_dump(mode="json")
+        envelope = kind.model_validate_json(canonical(document), strict=True).model_dump(mode="json")
     except ValueError:
+        (name,) = get_args(kind.model_fields["payloadType"].annotation)
         raise DocumentRefusedError(
             "signature_wrong",
-            f"expected a DSSE envelope of type {ENVELOPE_TYPE}, got another shape; sign the document anew",
+            f"expected a DSSE envelope of type {name}, got another shape; sign the document anew",
         ) from None
     ids = {str(signature["keyid"]) for signature in envelope["signatures"]}
     if not ids:

@@ -91,14 +91,14 @@ class FakeAgent:
             heat = np.zeros((30, 52), np.float32)
             for vehicle in vehicles:
                 heat[min(29, int(vehicle.anchor[1] * 30)), min(51, int(vehicle.anchor[0] * 52))] += 1
-            return Look(image, 16 / 9, self.frame, self.frame / 30, DensityMap(heat), LABELS)
+            return Look(image, 16 / 9, self.frame, self.frame / 30, DensityMap(heat), LABELS, camera=camera)
         boxes = np.array([vehicle.box for vehicle in vehicles], np.float32).reshape(-1, 4)
         found = Detections(
             boxes,
             np.full(len(boxes), 0.9, np.float32),
             np.array([vehicle.label == "truck" for vehicle in vehicles], np.int64),
         )
-        return Look(image, 16 / 9, self.frame, self.frame / 30, found, LABELS, score=0.5)
+        return Look(image, 16 / 9, self.frame, self.frame / 30, found, LABELS, score=0.5, camera=camera)
 
     def propose(self, proposal: CameraProposal) -> Outcome:
         """See `Proposals.propose`."""

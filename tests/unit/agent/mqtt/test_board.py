@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.mqtt.board import Board
+from agent.mqtt.board import MOST_ANSWERS, Board
 from agent.mqtt.ports import ForeignTopic, Outgoing
 from contracts.topics import Channel, Topic
 
@@ -101,3 +101,29 @@ def test_a_foreign_topic_is_retained_sent_again_on_every_connection_and_taken_ba
     board.answered(found)
     board.connected()
     assert drain(board) == []
+
+
+REPLY = Topic("box", Channel.RPC_REPLY, "snapshot")
+
+
+def test_every_answer_is_sent_once_and_in_order() -> None:
+    board = Board()
+    board.answer(REPLY, b"lost")
+    board.connected()
+    for number in range(3):
+        board.answer(REPLY, b"%d" % number)
+    waiting = board.is_clean
+    assert drain(board) == [(str(REPLY), b"0"), (str(REPLY), b"1"), (str(REPLY), b"2")]
+    assert (waiting, board.is_clean) == (False, True)
+    board.answer(REPLY, b"too late")
+    board.disconnected()
+    board.connected()
+    assert drain(board) == []
+
+
+def test_answers_that_nobody_fetches_are_bounded() -> None:
+    board = Board()
+    board.connected()
+    for number in range(1000):
+        board.answer(REPLY, b"%d" % number)
+    assert [payload for _, payload in drain(board)] == [b"%d" % number for number in range(1000 - MOST_ANSWERS, 1000)]

@@ -167,7 +167,9 @@ def test_a_record_that_cannot_be_formatted_does_not_break_who_logs(capsys: pytes
 
 
 def look(result: Result | None, width: int = 80, height: int = 60) -> Look:
-    return Look(np.full((height, width, 3), 50, np.uint8), 4 / 3, 0, 0.0, result, ("car", "truck"), score=0.5)
+    return Look(
+        np.full((height, width, 3), 50, np.uint8), 4 / 3, 0, 0.0, result, ("car", "truck"), score=0.5, camera="gate"
+    )
 
 
 def boxes(*found: tuple[float, float, float, float], score: float = 0.9) -> Detections:

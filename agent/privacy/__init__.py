@@ -1,0 +1,1 @@
+"""What nobody may see in a picture that is shown or sent."""

@@ -1,0 +1,1 @@
+"""What may be asked of the box over MQTT: a picture, a self-test, a restart."""
