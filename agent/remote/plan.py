@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from contracts.config import AgentConfig, CameraConfig
 
 IN_PLACE = frozenset({"fps", "stale_after", "frozen_after", "score", "events", "line", "zone"})
-"""Keys of a camera that apply while it stays open; any other one, also one that is yet to come, opens it anew."""
+"""Keys of a camera that apply while it stays open; any other one, also one that is yet to come, opens it anew.
+
+``scale``, ``smoothing_seconds`` and ``states`` are not among them, so that no report mixes two."""
 
 DEVICE_KEYS = frozenset({"window_seconds", "state_seconds", "health_seconds", "log_level", "labels"})
 """Keys that concern no single camera and not the connection."""
