@@ -72,6 +72,7 @@ def count(
     score: Annotated[float | None, typer.Option(help="Instead of the model's own threshold, 0 to 1.")] = None,
     artifact: Annotated[str | None, typer.Option(help="Take this artifact, or refuse.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    fps: Annotated[float | None, typer.Option(help="At most so many frames a second; a folder's own rate.")] = None,
     true: Annotated[
         float | None, typer.Option("--true", min=0.01, help="How many there truly are: finds a density camera's scale.")
     ] = None,
@@ -100,6 +101,7 @@ def count(
         artifact=artifact,
         frames=frames,
         each=each,
+        fps=fps,
         true=true,
     )
     with counting_progress(without_credentials(source)) if sys.stderr.isatty() else nullcontext() as watching:

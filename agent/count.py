@@ -46,6 +46,7 @@ class CountRequest:
         artifact: take this one, or refuse.
         frames: stop after so many.
         each: keep the count of every frame.
+        fps: count at most so many frames a second; of a folder, the rate at which its pictures were taken.
         true: how many there truly are, on average over the frames; a density model's ``scale`` is found with it.
         engines: where the engines of this box are kept; the user's cache where None.
     """
@@ -59,6 +60,7 @@ class CountRequest:
     artifact: str | None = None
     frames: int | None = None
     each: bool = False
+    fps: float | None = None
     true: float | None = None
     engines: Path | None = None
 
@@ -180,6 +182,7 @@ def _camera(request: CountRequest, spec: ModelSpec) -> CameraConfig:
         "source": request.source,
         "realtime": False,
         "score": request.score,
+        "fps": request.fps,
         "line": [_line(text, request.labels) for text in request.lines],
         "zone": [_zone(text, request.labels) for text in request.zones],
     }

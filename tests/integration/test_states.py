@@ -160,6 +160,8 @@ def test_a_classifier_is_tried_out_on_pictures(bundle: Path, tmp_path: Path) -> 
     assert isinstance(states, dict)
     assert (found["frames"], states["state"]["last"]) == (4, "open")
     assert "count" not in found
+    shorter = count_source(CountRequest(str(tmp_path), bundle, fps=20.0)).states("state")
+    assert shorter["last"] == "unknown", "four pictures at this rate are no second"
     for wrong in ({"true": 3.0}, {"labels": ("open",)}):
         with pytest.raises(WrittenError, match="leave it out"):
             count_source(CountRequest(str(tmp_path), bundle, **wrong))

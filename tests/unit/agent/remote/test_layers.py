@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from agent.remote.layers import Layer, effective, merge
 from agent.remote.names import leaves
 from agent.remote.plan import IN_PLACE, plan_changes
-from contracts.config import AgentConfig, CameraConfig
+from agent.remote.refusals import DocumentRefusedError
+from contracts.config import AgentConfig, CameraConfig, StatesConfig
+from contracts.desired import DesiredConfig
 from tests.fakes.applier import FakeApplier, in_order
 from tests.unit.agent.remote.boxes import local
 
@@ -107,6 +109,23 @@ def test_only_what_concerns_the_stream_opens_a_camera_anew(keys: dict[str, Any],
     other = plan.change if restarts else plan.restart
     assert [one.id for one in named] == ["gate"]
     assert (other, plan.stop, plan.start, plan.device, plan.connectivity) == ((), (), (), frozenset(), False)
+
+
+@pytest.mark.parametrize("keys", [{"scale": 1.2}, {"states": {"hold_seconds": 2}}, {"smoothing_seconds": 3}])
+def test_what_counts_are_made_with_opens_a_camera_anew_so_that_no_report_mixes_two(keys: dict[str, Any]) -> None:
+    assert [one.id for one in plan_changes(local(), remote(camera=[{"id": "gate"} | keys])).restart] == ["gate"]
+
+
+def test_the_rules_of_states_are_merged_key_by_key_and_checked_as_a_whole() -> None:
+    page = Layer("page", {"camera": [{"id": "gate", "states": {"hold_seconds": 2.0, "unknown_seconds": 9.0}}]})
+    document = DesiredConfig.model_validate({"camera": [{"id": "gate", "states": {"hold_seconds": 5.0}}]})
+    merged = camera(effective(local(), [page, Layer("remote", document.keys)]), "gate").states
+    assert merged == StatesConfig(hold_seconds=5.0, unknown_seconds=9.0)
+    with pytest.raises(DocumentRefusedError) as refused:
+        effective(local(), [Layer("remote", document.keys)])
+    (error,) = refused.value.errors
+    assert error.path == "config.camera.gate.states"
+    assert "'unknown_seconds' should be at least 'hold_seconds' (5), got 3" in error.problem
 
 
 def test_a_key_that_is_yet_to_come_opens_a_camera_anew() -> None:
