@@ -239,3 +239,14 @@ def test_health_tells_what_the_camera_sees_and_what_is_missing_to_judge_it(unit:
     drift = unit.health(0.0).drift
     assert drift is not None
     assert drift.brightness_now == pytest.approx(127.5, abs=5)
+
+
+def test_no_window_mixes_two_scales(unit: CameraUnit) -> None:
+    counted(unit)
+    now = time.monotonic()
+    first = unit.change(unit.camera.model_copy(update={"scale": 2.0}), ClockWindow(0.0, 10.0, now - 10, now))
+    counted(unit)
+    second = close(unit)
+    assert first.count is not None
+    assert second.count is not None
+    assert [(one.scale, one.count.last) for one in (first, second)] == [(1.0, 2.0), (2.0, 4.0)]  # type: ignore[union-attr]

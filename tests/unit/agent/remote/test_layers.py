@@ -112,8 +112,17 @@ def test_only_what_concerns_the_stream_opens_a_camera_anew(keys: dict[str, Any],
 
 
 @pytest.mark.parametrize("keys", [{"scale": 1.2}, {"states": {"hold_seconds": 2}}, {"smoothing_seconds": 3}])
-def test_what_counts_are_made_with_opens_a_camera_anew_so_that_no_report_mixes_two(keys: dict[str, Any]) -> None:
-    assert [one.id for one in plan_changes(local(), remote(camera=[{"id": "gate"} | keys])).restart] == ["gate"]
+def test_what_counts_are_made_with_changes_while_a_camera_stays_open(keys: dict[str, Any]) -> None:
+    plan = plan_changes(local(), remote(camera=[{"id": "gate"} | keys]))
+    assert ([one.id for one in plan.change], plan.restart) == (["gate"], ())
+
+
+@pytest.mark.parametrize("source", ["http://192.0.2.1/snapshot.jpg", "rtsp://192.0.2.1/gate"])
+def test_a_camera_that_is_read_at_its_rate_is_opened_anew_for_another_one(source: str) -> None:
+    before = remote(camera=[{"id": "gate", "source": source}])
+    plan = plan_changes(before, remote(camera=[{"id": "gate", "source": source, "fps": 3}]))
+    assert bool(plan.restart) == source.startswith("http")
+    assert bool(plan.change) != bool(plan.restart)
 
 
 def test_the_rules_of_states_are_merged_key_by_key_and_checked_as_a_whole() -> None:
