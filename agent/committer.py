@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from agent.counting.window import WindowCounts
-from agent.ledger import Ledger
+from agent.ledger import MOST_WAITING, Ledger
 from agent.timings import Timings
 
 
@@ -18,7 +19,7 @@ class Committer:
     Args:
         ledger: used by this thread alone from now on; its committed totals may be read by others.
         committed: called after each commit that the disk took.
-        timings: how long commits take goes there.
+        timings: how long commits take goes there, and how old each report's newest frame is when it is published.
     """
 
     def __init__(self, ledger: Ledger, committed: Callable[[], object], timings: Timings) -> None:
@@ -26,6 +27,7 @@ class Committer:
         self._committed = committed
         self._timings = timings
         self._windows: queue.Queue[Sequence[WindowCounts] | None] = queue.Queue()
+        self._newest: deque[float] = deque(maxlen=MOST_WAITING)  # of windows that the disk did not take yet
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
@@ -65,5 +67,12 @@ class Committer:
                 self._fault = error
                 return
             self._timings.add("publish", time.perf_counter() - begun)
+            self._newest.extend(window.newest for window in windows if window.newest is not None)
             if taken:
                 self._committed()
+                self._note_published(time.monotonic())
+
+    def _note_published(self, now: float) -> None:
+        for newest in self._newest:
+            self._timings.add("published", now - newest)
+        self._newest.clear()

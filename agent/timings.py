@@ -10,9 +10,10 @@ import numpy as np
 
 from contracts.messages import StageLatency
 
-Stage = Literal["decode", "resize", "infer", "outputs", "count", "publish", "total"]
+Stage = Literal["decode", "resize", "infer", "outputs", "count", "publish", "total", "published"]
 """``decode``: reading the source, scaling included; ``resize``: into the network's input; ``outputs``: decoding them;
-``publish``: committing a window to disk and handing it to the link; ``total``: from capture to counted."""
+``publish``: committing a window to disk; ``total``: from a frame's capture to counted; ``published``: from the capture
+of a window's newest frame until its report is on the disk and with the link."""
 
 _KEPT = 4096  # samples a stage; at 30 fps somewhat over two minutes
 
@@ -29,10 +30,14 @@ class Timings:
         with self._lock:
             self._samples.setdefault(stage, deque(maxlen=_KEPT)).append(seconds)
 
+    def samples(self, stage: Stage) -> list[float]:
+        """What is remembered of a stage, in seconds, oldest first."""
+        with self._lock:
+            return list(self._samples.get(stage, ()))
+
     def latency(self, stage: Stage) -> StageLatency | None:
         """Percentiles in milliseconds, or None before the first sample."""
-        with self._lock:
-            samples = list(self._samples.get(stage, ()))
+        samples = self.samples(stage)
         return percentiles(samples) if samples else None
 
 
@@ -44,5 +49,6 @@ def percentiles(seconds: list[float]) -> StageLatency:
     """
     if not seconds:
         raise ValueError("expected at least one sample, got none")
-    p50, p90, p99 = (float(value) for value in np.percentile(np.asarray(seconds) * 1e3, [50, 90, 99]))
-    return StageLatency(n=len(seconds), p50=round(p50, 3), p90=round(p90, 3), p99=round(p99, 3))
+    cuts = np.percentile(np.asarray(seconds) * 1e3, [50, 90, 95, 99])
+    p50, p90, p95, p99 = (round(float(value), 3) for value in cuts)
+    return StageLatency(n=len(seconds), p50=p50, p90=p90, p95=p95, p99=p99)

@@ -175,11 +175,12 @@ class FactsMessage(MachineModel):
 
 
 class StageLatency(MachineModel):
-    """Milliseconds over the last ``n`` frames."""
+    """Milliseconds over the last ``n`` samples; ``p95`` is None from an agent that did not send it yet."""
 
     n: int
     p50: float
     p90: float
+    p95: float | None = None
     p99: float
 
 
@@ -212,6 +213,8 @@ class Health(MachineModel):
     for too long; each is a gap in the numbers. ``windows_held`` are windows that wait in memory while the disk refuses
     them; ``windows_lost`` those given up since the start, which become part of ``outbox_dropped`` once the disk writes
     again. ``disk_bytes_per_day`` is what the store writes, measured since the start and scaled to a day.
+    ``published_ms`` is from the capture of the newest frame in a report until the report is on the disk and with the
+    link to the broker, over the last reports of all cameras.
     """
 
     device: Id
@@ -223,6 +226,7 @@ class Health(MachineModel):
     windows_held: int | None = None
     windows_lost: int | None = None
     disk_bytes_per_day: int | None = None
+    published_ms: StageLatency | None = None
     cameras: dict[str, CameraHealth]
     artifact: str | None = None
     building: EngineProgress | None = None

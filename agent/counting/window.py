@@ -52,6 +52,7 @@ class WindowCounts:
         artifacts: digests of what counted its frames, in the order in which they did.
         crossings: one by one, in their order; the same that ``lines`` adds up.
         changes: of the quality, in their order; of very many the first and the last.
+        newest: monotonic seconds at which the last frame counted in it was taken; None where none was.
     """
 
     camera: str
@@ -66,6 +67,7 @@ class WindowCounts:
     artifacts: tuple[str, ...] = ()
     crossings: tuple[TimedCrossing, ...] = ()
     changes: tuple[QualityChange, ...] = ()
+    newest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class WindowAccumulator:
             artifacts=tuple(self._artifacts),
             crossings=tuple(TimedCrossing(crossing, window.utc(at)) for crossing, at in self._crossings),
             changes=tuple(QualityChange(before, quality, window.utc(at)) for before, quality, at in self._changes),
+            newest=self._newest,
         )
         self._clear()
         return counts
@@ -162,6 +165,7 @@ class WindowAccumulator:
         self._crossings: list[tuple[Crossing, float]] = []
         self._changes: list[tuple[Quality, Quality, float]] = []
         self._artifacts: list[str] = []
+        self._newest: float | None = None
 
     def _take(self, note: _Note) -> None:
         self._latest = note.at
@@ -176,6 +180,7 @@ class WindowAccumulator:
             self._hold(note.quality, note.at)
             if note.frame is not None:
                 self._add(note.frame, note.at, note.artifact)
+                self._newest = note.at
 
     def _hold(self, quality: Quality, at: float) -> None:
         if quality != self._quality:

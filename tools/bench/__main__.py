@@ -135,10 +135,10 @@ def _throughput(results: dict[str, Rounds]) -> Table:
 
 
 def _stages(results: dict[str, Rounds]) -> Table:
-    table = Table("artifact", "stage", "n", "p50 ms", "p90 ms", "p99 ms", title="stages of the last round")
+    table = Table("artifact", "stage", "n", "p50 ms", "p90 ms", "p95 ms", "p99 ms", title="stages of the last round")
     for name, rounds in results.items():
         for stage, latency in rounds[-1]["ours"].stages.items():
-            table.add_row(name, stage, str(latency.n), f"{latency.p50}", f"{latency.p90}", f"{latency.p99}")
+            table.add_row(name, stage, str(latency.n), f"{latency.p50}", f"{latency.p90}", f"{latency.p95}", f"{latency.p99}")
     return table
 
 

@@ -25,7 +25,7 @@ def test_repeated_faults_are_counted_not_logged(caplog: pytest.LogCaptureFixture
 
 def test_percentiles_are_in_milliseconds_with_their_n() -> None:
     latency = percentiles([0.001] * 99 + [0.101])
-    assert (latency.n, latency.p50, latency.p90) == (100, 1.0, 1.0)
+    assert (latency.n, latency.p50, latency.p90, latency.p95) == (100, 1.0, 1.0, 1.0)
     assert latency.p99 == pytest.approx(2.0)
 
 
