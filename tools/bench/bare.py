@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import av
@@ -211,8 +212,8 @@ _RUNTIMES: dict[str, Callable[[Plan], list[Infer]]] = {
 
 def _peak_mb() -> float:
     """As `tools.bench.memory.peak_mb`, which is not imported either."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        (line,) = (line for line in status if line.startswith("VmHWM:"))
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 / 1e6
 
 

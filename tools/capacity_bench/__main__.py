@@ -39,7 +39,7 @@ _WIDTH = 150  # where there is no terminal to ask
 
 
 @app.command()
-def bench(  # noqa: PLR0913 - one argument an option
+def bench(  # noqa: PLR0913, PLR0917 - one argument an option
     cameras: Annotated[str, typer.Option(help="How many at once, one measurement each; empty for none.")] = "1,2,4,8",
     seconds: Annotated[float, typer.Option(min=1, help="Length of a measurement in real time.")] = 8.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often each number of cameras is measured.")] = 1,

@@ -1,0 +1,67 @@
+"""The soaking process: the agent, whole, and a thread that says every half second how it is, as a line of JSON."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+
+from agent.cameras.frame import Source, Wanted
+from agent.cameras.table import open_source
+from agent.daemon import Daemon
+from contracts.config import CameraConfig
+from tools.soak.churn import LooseCamera
+from tools.soak.plan import LOOSE, STEADY, Plan
+from tools.soak.sample import Sample, all_threads, open_files, resident_mb
+
+
+def soak(plan: Plan) -> None:
+    """Run to the end of the plan; the last line is of after the last frame."""
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+
+    def opener(camera: CameraConfig, wanted: Wanted, stop: threading.Event) -> Source:
+        if camera.id.startswith(LOOSE):
+            return LooseCamera(camera.id, wanted, stop, plan.pictures_each, plan.rate)
+        return open_source(camera, wanted, stop)
+
+    daemon, stop = Daemon(plan.config(), opener), threading.Event()
+    begun = time.monotonic()
+    watch = threading.Thread(target=_watch, args=(daemon, plan, begun, stop), name="watch", daemon=True)
+    try:
+        daemon.start()
+        watch.start()
+        daemon.run(stop, until_end=False)
+        watch.join()
+    finally:
+        daemon.close()
+    _say(daemon, plan, begun)
+
+
+def _watch(daemon: Daemon, plan: Plan, begun: float, stop: threading.Event) -> None:
+    try:
+        while time.monotonic() - begun < plan.seconds:
+            _say(daemon, plan, begun)
+            if stop.wait(plan.sample_every):
+                return
+    finally:
+        stop.set()
+
+
+def _say(daemon: Daemon, plan: Plan, begun: float) -> None:
+    now = time.monotonic()
+    sample = Sample(
+        at=now,
+        rss_mb=resident_mb(),
+        files=open_files(),
+        threads=all_threads(),
+        frames=sum(unit.counted for unit in daemon.units),
+        windows=int((now - begun) / plan.window) * len(daemon.units),
+        reconnects=sum(unit.health(now).reconnects for unit in daemon.units),
+        steady_frames=sum(unit.counted for unit in daemon.units if unit.id == STEADY),
+    )
+    print(sample.model_dump_json(), flush=True)
+
+
+if __name__ == "__main__":
+    soak(Plan.model_validate_json(sys.argv[1]))
