@@ -41,7 +41,9 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_resident_memory_bytes", "gauge", (), "Resident memory of the agent."),
     MetricSpec("edgetally_outbox_reports", "gauge", (), "Reports that wait for the broker."),
     MetricSpec("edgetally_outbox_dropped_total", "counter", (), "Reports dropped because too many waited."),
-    MetricSpec("edgetally_report_latency_seconds", "gauge", ("quantile",), "From a report's newest frame to published."),
+    MetricSpec(
+        "edgetally_report_latency_seconds", "gauge", ("quantile",), "Age of a report's newest frame, published."
+    ),
     MetricSpec("edgetally_engine_building", "gauge", (), "1 while an engine is built on this box."),
     MetricSpec("edgetally_page_viewers", "gauge", (), "Who watches the page now."),
     MetricSpec("edgetally_camera_up", "gauge", _CAMERA, "1 while fresh frames of the camera are counted."),

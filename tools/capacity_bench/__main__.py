@@ -32,7 +32,6 @@ from tools.demo.prepare import current_bundle, first_look
 app = typer.Typer(pretty_exceptions_enable=False)
 
 _MODEL = Path("models/vehicle-density")
-_CLIP = 600  # frames
 _IDLE_FPS = 5.0
 _WARM = 1.5  # seconds
 _WIDTH = 150  # where there is no terminal to ask
@@ -50,6 +49,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one argument an option
     artifact: Annotated[str | None, typer.Option(help="Measure this one only.")] = None,
     rtsp: Annotated[bool, typer.Option("--rtsp", help="Cameras from an RTSP server on this machine.")] = False,
     lanes: Annotated[int | None, typer.Option(min=1, help="Inferences at once; by default one a core.")] = None,
+    frames: Annotated[int, typer.Option(min=60, help="Length of the clip.")] = 600,
     work: Annotated[Path, typer.Option(help="Where clip and bundle are kept.")] = Path("build/bench"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -59,7 +59,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one argument an option
     work.mkdir(parents=True, exist_ok=True)
     bundle = open_bundle(model if (model / "manifest.json").is_file() else current_bundle(model, work, first_look()))
     artifacts = [artifact] if artifact else one_a_backend(bundle)
-    clip = road_clip(work, _CLIP).resolve()
+    clip = road_clip(work, frames).resolve()
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker(0))
         shared = Bench(bundle.path, str(clip), False, lanes or _cores(), broker.port, _WARM)

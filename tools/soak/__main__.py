@@ -19,22 +19,19 @@ from rich.progress import Progress
 from rich.table import Table
 
 from contracts.errors import EdgetallyError
-from contracts.messages import CountReport
 from runtime.console import run_program
 from tests.integration.brokers import OldBroker
 from tests.integration.squares import crossed_after, write_bundle, write_pictures
 from tools.bench.device import device_line
-from tools.demo.watch import Watcher
-from tools.soak.plan import DEVICE, STEADY, Plan
+from tools.soak.plan import Plan
 from tools.soak.sample import Sample
 from tools.soak.slope import Slope, second_half_slope
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
+_SAMPLE_SECONDS, _FEWEST_SAMPLES = 0.5, 120
 _MOST_A_HOUR = 1.0  # MB, of a box as below
 _BOX_FPS, _BOX_CAMERAS, _BOX_WINDOW = 30, 4, 10  # what the slopes are extrapolated to
-_QUIET = 5.0  # seconds before the end in which the broker is left alone, so that the last report arrives
-_ARRIVES = 5.0  # seconds that it gets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +41,20 @@ class Soaked:
     Args:
         samples: in their order; the last is of after the end.
         restarts: how often the broker was killed and started again.
-        crossed: in and out of the steady camera's line by its last report; None where that did not arrive.
-        true: the same by the truth.
     """
 
     samples: list[Sample]
     restarts: int
-    crossed: tuple[int, int] | None
-    true: tuple[int, int]
+
+    @property
+    def crossed(self) -> tuple[int, int] | None:
+        """In and out of the steady camera's line, as they stand in the store after the end."""
+        return self.samples[-1].crossed
+
+    @property
+    def true(self) -> tuple[int, int]:
+        """The same by the truth."""
+        return crossed_after(self.samples[-1].steady_frames)
 
     @property
     def running(self) -> list[Sample]:
@@ -64,7 +67,7 @@ def soak(
     minutes: Annotated[float, typer.Argument(min=0.05, help="How long.")] = 5.0,
     loose: Annotated[int, typer.Option(min=0, help="Cameras that break every two seconds.")] = 3,
     window: Annotated[float, typer.Option(min=0.1, help="Length of a window, seconds.")] = 0.2,
-    restart: Annotated[float, typer.Option(min=1, help="Seconds between two restarts of the broker.")] = 20.0,
+    restart: Annotated[float, typer.Option(min=1, help="Seconds between two restarts of the broker.")] = 45.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Have the agent count as fast as it goes while cameras and broker break; print how memory, files and threads grew.
@@ -129,8 +132,8 @@ def problems_of(soaked: Soaked, growth: Growth) -> Iterator[str]:
     for slope in growth.box:
         if slope.low > _MOST_A_HOUR:
             yield f"memory grows by {slope.slope:.2f} MB an hour of a box; expected at most {_MOST_A_HOUR:g}"
-    if soaked.crossed is not None and soaked.crossed != soaked.true:
-        yield f"crossings in and out should be {soaked.true}, the last report says {soaked.crossed}"
+    if soaked.crossed != soaked.true:
+        yield f"crossings in and out should be {soaked.true}, the store holds {soaked.crossed}"
 
 
 def _middle(samples: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]]:
@@ -142,7 +145,6 @@ def _soak(folder: Path, seconds: float, loose: int, window: float, restart: floa
     (folder / "state").mkdir()
     samples: list[Sample] = []
     broker = OldBroker().start()
-    watcher = Watcher("127.0.0.1", broker.port, DEVICE)
     restarts, due = 0, time.monotonic() + restart
     plan = Plan(
         bundle=str(write_bundle(folder / "bundle")),
@@ -152,6 +154,7 @@ def _soak(folder: Path, seconds: float, loose: int, window: float, restart: floa
         seconds=seconds,
         window=window,
         loose=loose,
+        sample_every=min(_SAMPLE_SECONDS, seconds / _FEWEST_SAMPLES),
     )
     try:
         with Progress(console=console, transient=True) as progress:
@@ -160,14 +163,12 @@ def _soak(folder: Path, seconds: float, loose: int, window: float, restart: floa
                 samples.append(sample)
                 done = sample.at - samples[0].at
                 progress.update(task, completed=done, description=f"{sample.rss_mb:.1f} MB, {sample.frames} frames")
-                if time.monotonic() >= due and done < seconds - _QUIET:
+                if time.monotonic() >= due:
                     broker.stop()
                     broker.start()
                     restarts, due = restarts + 1, time.monotonic() + restart
-        true = crossed_after(samples[-1].steady_frames)
-        return Soaked(samples, restarts, _last_crossed(watcher, true), true)
+        return Soaked(samples, restarts)
     finally:
-        watcher.close()
         broker.stop()
 
 
@@ -193,18 +194,6 @@ def _samples(plan: Plan) -> Iterator[Sample]:
             raise EdgetallyError(f"the soaking agent failed: {said.read()[-500:]}")
 
 
-def _last_crossed(watcher: Watcher, true: tuple[int, int]) -> tuple[int, int] | None:
-    """In and out by the last report that arrived; waits a moment for the one that tells the truth."""
-    deadline = time.monotonic() + _ARRIVES
-    while True:
-        reports = watcher.read(lambda seen: [one for one in seen.reports.values() if one.camera == STEADY])
-        last: CountReport | None = max(reports, key=lambda one: one.seq, default=None)
-        crossed = (last.lines["mid"].total_in, last.lines["mid"].total_out) if last is not None else None
-        if crossed == true or time.monotonic() > deadline:
-            return crossed
-        time.sleep(0.1)
-
-
 def _table(soaked: Soaked, growth: Growth) -> Table:
     first, last = soaked.running[0], soaked.running[-1]
     table = Table("what", "figure", title="second half; slopes with their 95 % interval")
@@ -212,7 +201,8 @@ def _table(soaked: Soaked, growth: Growth) -> Table:
     table.add_row("windows", str(last.windows))
     table.add_row("cameras came back", f"{last.reconnects} times")
     table.add_row("broker restarted", f"{soaked.restarts} times")
-    table.add_row("crossings, in and out", f"{soaked.crossed or 'not known'}, true {soaked.true}")
+    table.add_row("crossings, in and out", f"{soaked.crossed}, true {soaked.true}")
+    table.add_row("reports that still wait", str(soaked.samples[-1].waiting))
     early, late = _middle(soaked.running)
     for what in ("rss_mb", "files", "threads"):
         low, high = (statistics.median(getattr(one, what) for one in part) for part in (early, late))

@@ -6,10 +6,13 @@ import logging
 import sys
 import threading
 import time
+from pathlib import Path
 
 from agent.cameras.frame import Source, Wanted
 from agent.cameras.table import open_source
+from agent.counting.totals import definition_digest, in_all
 from agent.daemon import Daemon
+from agent.store import LineDefinition, Store
 from contracts.config import CameraConfig
 from tools.soak.churn import LooseCamera
 from tools.soak.plan import LOOSE, STEADY, Plan
@@ -35,22 +38,34 @@ def soak(plan: Plan) -> None:
         watch.join()
     finally:
         daemon.close()
-    _say(daemon, plan, begun)
+    _print(_look(daemon, plan, begun).model_copy(update=_kept(plan)))
+
+
+def _kept(plan: Plan) -> dict[str, object]:
+    """What the store holds after the end."""
+    (line,) = plan.config().camera[0].line
+    store = Store.open(Path(plan.state_dir), max_reports=plan.config().outbox.max_reports)
+    try:
+        counters = store.counters([LineDefinition(STEADY, line.name, definition_digest(STEADY, line))])
+        totals = counters[STEADY, line.name].totals
+        return {"crossed": (in_all(totals, "in"), in_all(totals, "out")), "waiting": store.status().waiting}
+    finally:
+        store.close()
 
 
 def _watch(daemon: Daemon, plan: Plan, begun: float, stop: threading.Event) -> None:
     try:
         while time.monotonic() - begun < plan.seconds:
-            _say(daemon, plan, begun)
+            _print(_look(daemon, plan, begun))
             if stop.wait(plan.sample_every):
                 return
     finally:
         stop.set()
 
 
-def _say(daemon: Daemon, plan: Plan, begun: float) -> None:
+def _look(daemon: Daemon, plan: Plan, begun: float) -> Sample:
     now = time.monotonic()
-    sample = Sample(
+    return Sample(
         at=now,
         rss_mb=resident_mb(),
         files=open_files(),
@@ -60,6 +75,9 @@ def _say(daemon: Daemon, plan: Plan, begun: float) -> None:
         reconnects=sum(unit.health(now).reconnects for unit in daemon.units),
         steady_frames=sum(unit.counted for unit in daemon.units if unit.id == STEADY),
     )
+
+
+def _print(sample: Sample) -> None:
     print(sample.model_dump_json(), flush=True)
 
 

@@ -38,7 +38,7 @@ class Plan(MachineModel):
     loose: int
     pictures_each: int = 200
     rate: float = 100.0
-    sample_every: float = 0.5
+    sample_every: float
 
     def config(self) -> AgentConfig:
         """The agent's settings. Its window is shorter than a person may ask for."""

@@ -20,6 +20,8 @@ class Sample(MachineModel):
         windows: closed since the start, of all cameras.
         reconnects: how often cameras came back.
         steady_frames: of the camera that is never lost; its crossings are known frame by frame.
+        crossed: in and out of its line in the store; known after the end only.
+        waiting: reports in the store; known after the end only.
     """
 
     at: float
@@ -30,6 +32,8 @@ class Sample(MachineModel):
     windows: int
     reconnects: int
     steady_frames: int
+    crossed: tuple[int, int] | None = None
+    waiting: int | None = None
 
 
 def resident_mb() -> float:
