@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cameras.lag import Lag
 
 
-def lag_after(frames: list[tuple[float | None, float]], limit: float = 2.0) -> bool:
+def lag_after(frames: Sequence[tuple[float | None, float]], limit: float = 2.0) -> bool:
     """Whether it is too long after frames with these stamps came at these moments."""
     moments = iter([at for stamp, at in frames if stamp is not None])
     lag = Lag(limit, lambda: next(moments))
