@@ -9,7 +9,7 @@ SOURCE ?= synthetic
 export SOURCE # by the environment: a password in a URL should stand in no process list
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-full bench bench-counting check format schema lock clean
+.PHONY: help demo test test-full bench bench-counting bench-capacity soak check format schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -29,6 +29,12 @@ bench: $(VENV)/.dev ## measure this machine beside the bare runtimes
 
 bench-counting: $(VENV)/.dev ## how far counts are from the truth: speed, flicker, occlusion, dropped frames, low rates
 	@$(BIN)/python -m tools.counting_bench $(ARGS)
+
+bench-capacity: $(VENV)/.dev ## how many cameras this machine takes, how late it is, what the agent itself costs
+	@$(BIN)/python -m tools.capacity_bench $(ARGS)
+
+soak: $(VENV)/.dev ## weeks of counting in minutes, and how memory grew: make soak [MINUTES=5]
+	@$(BIN)/python -m tools.soak $(MINUTES) $(ARGS)
 
 check: $(VENV)/.dev ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -6,10 +6,11 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from agent.counting.window import WindowCounts
-from agent.ledger import Ledger
+from agent.ledger import MOST_WAITING, Ledger
 from agent.timings import Timings
 from contracts.config import CameraConfig
 
@@ -22,7 +23,7 @@ class Committer:
     Args:
         ledger: used by this thread alone from now on; its committed totals may be read by others.
         committed: called after each commit that the disk took.
-        timings: how long commits take goes there.
+        timings: how long commits take goes there, and how old each report's newest frame is when it is published.
     """
 
     def __init__(self, ledger: Ledger, committed: Callable[[], object], timings: Timings) -> None:
@@ -30,6 +31,7 @@ class Committer:
         self._committed = committed
         self._timings = timings
         self._work: queue.Queue[tuple[Sequence[WindowCounts], Sequence[CameraConfig] | None] | None] = queue.Queue()
+        self._newest: deque[float] = deque(maxlen=MOST_WAITING)  # of windows that the disk did not take yet
         self._fault: BaseException | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -84,5 +86,12 @@ class Committer:
                 self._fault = error
                 raise  # who hears of it ends the agent, not only when the next window is submitted
             self._timings.add("publish", time.perf_counter() - begun)
+            self._newest.extend(window.newest for window in work[0] if window.newest is not None)
             if taken:
                 self._committed()
+                self._note_published(time.monotonic())
+
+    def _note_published(self, now: float) -> None:
+        for newest in self._newest:
+            self._timings.add("published", now - newest)
+        self._newest.clear()

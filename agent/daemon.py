@@ -379,6 +379,7 @@ class Daemon:
             windows_held=self._committer.windows_held,
             windows_lost=self._ledger.windows_lost,
             disk_bytes_per_day=outbox.written_per_day if outbox else None,
+            published_ms=self.timings.latency("published"),
             cameras={unit.id: unit.health(now) for unit in self.units},
             models=self._slots.health(),
             telemetry=self._hardware.telemetry(now),

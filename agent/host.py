@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 _TIMEX_BYTES = 256  # struct timex has 208 bytes on 64-bit Linux; adjtimex(2)
@@ -12,11 +14,21 @@ _TIME_ERROR = 5  # "the system clock is not synchronized to a reliable server", 
 
 def clock_synced() -> bool | None:
     """Whether the kernel holds the wall clock to be synchronised (adjtimex(2))."""
+    adjtimex = _adjtimex()
+    if adjtimex is None:
+        return None
+    state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    return None if state < 0 else state != _TIME_ERROR
+
+
+@functools.cache
+def _adjtimex() -> Callable[[object], int] | None:
+    """The C library's; looked up once, for every look-up makes classes that only the collector takes away again."""
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        adjtimex: Callable[[object], int] = ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):
         return None
-    return None if state < 0 else state != _TIME_ERROR
+    return adjtimex
 
 
 def resident_mb() -> float | None:

@@ -237,11 +237,12 @@ class FactsMessage(MachineModel):
 
 
 class StageLatency(MachineModel):
-    """Milliseconds over the last ``n`` frames."""
+    """Milliseconds over the last ``n`` samples; ``p95`` is None from an agent that did not send it yet."""
 
     n: int
     p50: float
     p90: float
+    p95: float | None = None
     p99: float
 
 
@@ -390,6 +391,8 @@ class Health(MachineModel):
     them; ``windows_lost`` those given up since the start, which become part of ``outbox_dropped`` once the disk writes
     again. ``disk_bytes_per_day`` is what the store writes, measured since the start and scaled to a day.
     ``telemetry`` is None where the hardware did not answer lately, ``shedding`` where it is switched off.
+    ``published_ms`` is from the capture of the newest frame in a report until the report is on the disk and with the
+    link to the broker, over the last reports of all cameras.
     """
 
     device: Id
@@ -401,6 +404,7 @@ class Health(MachineModel):
     windows_held: int | None = None
     windows_lost: int | None = None
     disk_bytes_per_day: int | None = None
+    published_ms: StageLatency | None = None
     cameras: dict[str, CameraHealth]
     models: dict[str, ModelHealth] = Field(default_factory=dict)
     telemetry: Telemetry | None = None

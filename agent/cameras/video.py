@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from agent.cameras.faults import fault
 from agent.cameras.frame import Frame, Wanted
+from agent.cameras.lag import Lag
 from agent.cameras.pacing import Pacer, Timeline
 from agent.cameras.stamps import taken_at
 from contracts.config import CameraConfig
@@ -60,13 +61,21 @@ class VideoSource:
         feed: how it is opened.
         stop: ends a wait between two frames of a file.
         pacer: holds back the frames of a file that plays in real time.
+        lag: tells when a live stream is too far behind to decode all of it.
 
     Raises:
         CameraError: it does not open.
     """
 
     def __init__(
-        self, camera: CameraConfig, wanted: Wanted, feed: Feed, stop: threading.Event, pacer: Pacer | None = None
+        self,
+        camera: CameraConfig,
+        wanted: Wanted,
+        feed: Feed,
+        stop: threading.Event,
+        *,
+        pacer: Pacer | None = None,
+        lag: Lag | None = None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._camera = camera
@@ -79,6 +88,8 @@ class VideoSource:
         self._damaged_in_a_row = 0
         self._pictures_this_round = 0
         self._last_picture = time.monotonic()
+        self._lag = lag or Lag(camera.stale_after)
+        self._skipping = False
         self._open()
         self._opened_at = time.monotonic()
         self._timeline = Timeline(1 / _rate_of(self._stream))
@@ -110,6 +121,7 @@ class VideoSource:
         """The picture scaled when it is due; None where the gate or the stop leaves it out."""
         sequence, self._sequence = self._sequence, self._sequence + 1
         stamp = _stamp(picture)
+        self._lag.note(stamp)
         at = self._timeline.at(stamp)
         left_out = self._gate.left_out(at)
         if left_out is not None:
@@ -189,7 +201,8 @@ class VideoSource:
             packet = self._packet()
             if packet is None:
                 return None
-            self._ready.extend(self._decode(packet))
+            if not self._is_skipped(packet):
+                self._ready.extend(self._decode(packet))
             self._check_silence()
 
     def _arrived(self, picture: VideoFrame) -> VideoFrame:
@@ -212,6 +225,20 @@ class VideoSource:
             if packet is None or packet.stream_index == self._stream.index:
                 return packet
             self._check_silence()
+
+    def _is_skipped(self, packet: Packet[Stream]) -> bool:
+        """Whether a live stream's frame stays undecoded, because the box cannot decode them all.
+
+        Up to the next key frame, which needs none of those before it. A file waits instead.
+        """
+        if packet.is_keyframe or packet.size == 0:
+            self._skipping = False
+        elif self._live and self._lag.is_too_long:
+            self._skipping = True
+        if self._skipping:
+            self.dropped["late"] += 1
+            self._sequence += 1
+        return self._skipping
 
     def _decode(self, packet: Packet[Stream]) -> list[VideoFrame]:
         try:

@@ -68,6 +68,7 @@ class WindowCounts:
         states: of every question; with no frame counted they are empty.
         state_changes: one by one, in their order.
         scale: what the model's counts were multiplied with; None where they are as it gave them.
+        newest: monotonic seconds at which the last frame counted in it was taken; None where none was.
     """
 
     camera: str
@@ -85,6 +86,7 @@ class WindowCounts:
     states: Mapping[str, StateSums] = field(default_factory=dict)
     state_changes: tuple[TimedStateChange, ...] = ()
     scale: float | None = None
+    newest: float | None = None
 
     @property
     def tallies(self) -> dict[str, Tally]:
@@ -185,6 +187,7 @@ class WindowAccumulator:
             states={name: sums if counted else StateSums() for name, sums in self._states.items()},
             state_changes=tuple(TimedStateChange(change, window.utc(at)) for change, at in self._state_changes),
             scale=self._camera.scale if self._camera.scale != 1 else None,
+            newest=self._newest,
         )
         self._clear()
         return counts
@@ -209,6 +212,7 @@ class WindowAccumulator:
         self._state_changes: list[tuple[StateChange, float]] = []
         self._changes: list[tuple[Quality, Quality, float]] = []
         self._artifacts: list[str] = []
+        self._newest: float | None = None
 
     def _take(self, note: _Note) -> None:
         self._latest = note.at
@@ -223,6 +227,7 @@ class WindowAccumulator:
             self._hold(note.quality, note.at)
             if note.frame is not None:
                 self._add(note.frame, note.at, note.artifact)
+                self._newest = note.at
 
     def _hold(self, quality: Quality, at: float) -> None:
         if quality != self._quality:

@@ -12,7 +12,15 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from agent.page.hardware_metrics import Sample, of_hardware
 from agent.page.ports import AgentState
-from contracts.messages import DRIFT_INDICATORS, CameraDrift, CameraHealth, CameraState, DriftIndicator, Quality
+from contracts.messages import (
+    DRIFT_INDICATORS,
+    CameraDrift,
+    CameraHealth,
+    CameraState,
+    DriftIndicator,
+    Quality,
+    StageLatency,
+)
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -44,6 +52,9 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_resident_memory_bytes", "gauge", (), "Resident memory of the agent."),
     MetricSpec("edgetally_outbox_reports", "gauge", (), "Reports that wait for the broker."),
     MetricSpec("edgetally_outbox_dropped_total", "counter", (), "Reports dropped because too many waited."),
+    MetricSpec(
+        "edgetally_report_latency_seconds", "gauge", ("quantile",), "Age of a report's newest frame, published."
+    ),
     MetricSpec("edgetally_engine_building", "gauge", ("model",), "1 while an engine is built on this box."),
     MetricSpec("edgetally_temperature_celsius", "gauge", ("sensor",), "Temperature of the box."),
     MetricSpec("edgetally_temperature_hot_celsius", "gauge", ("sensor",), "Frames are shed from here on."),
@@ -115,6 +126,8 @@ def _of_the_box(state: AgentState) -> Iterator[Sample]:
         yield "edgetally_outbox_reports", (), float(health.outbox_waiting)
     if health.outbox_dropped is not None:
         yield "edgetally_outbox_dropped_total", (), float(health.outbox_dropped)
+    for quantile, seconds in _quantiles(health.published_ms):
+        yield "edgetally_report_latency_seconds", (quantile,), seconds
 
 
 def _of_counts(camera: str, now: CameraState) -> Iterator[Sample]:
@@ -144,9 +157,18 @@ def _of_camera(camera: str, health: CameraHealth) -> Iterator[Sample]:
         yield "edgetally_camera_frames_dropped_total", (camera, cause), float(frames)
     if health.drift is not None:
         yield from _of_drift(camera, health.drift)
-    if health.latency_ms is not None:
-        for quantile, value in (("0.5", "p50"), ("0.9", "p90"), ("0.99", "p99")):
-            yield "edgetally_camera_latency_seconds", (camera, quantile), getattr(health.latency_ms, value) / 1e3
+    for quantile, seconds in _quantiles(health.latency_ms):
+        yield "edgetally_camera_latency_seconds", (camera, quantile), seconds
+
+
+def _quantiles(latency: StageLatency | None) -> Iterator[tuple[str, float]]:
+    """Each quantile that is known, and its seconds."""
+    if latency is None:
+        return
+    known = {"0.5": latency.p50, "0.9": latency.p90, "0.95": latency.p95, "0.99": latency.p99}
+    for quantile, milliseconds in known.items():
+        if milliseconds is not None:
+            yield quantile, milliseconds / 1e3
 
 
 def _of_drift(camera: str, drift: CameraDrift) -> Iterator[Sample]:

@@ -170,7 +170,7 @@ def _camera_state(camera: str) -> CameraState:
 def _camera_health() -> CameraHealth:
     return CameraHealth(
         fps=29.8,
-        latency_ms=StageLatency(n=300, p50=12.5, p90=18.0, p99=31.0),
+        latency_ms=StageLatency(n=300, p50=12.5, p90=18.0, p95=24.0, p99=31.0),
         frames_seen=1000,
         frames_dropped={"late": 12, "rate": 0},
         reconnects=1,

@@ -115,6 +115,20 @@ def test_the_null_backend_gives_zeros_of_the_declared_shape(tmp_path: Path) -> N
         open_lane("null", file)
 
 
+@pytest.mark.parametrize("model", ["openvino"], indirect=True)
+def test_openvino_on_the_processor_maps_no_other_plugin(model: tuple[str, Path]) -> None:
+    """Those of graphics and NPU are some 20 MB."""
+    code = (
+        "import sys; from pathlib import Path; from runtime.backends.table import open_lanes; "
+        "open_lanes(sys.argv[1], Path(sys.argv[2])); print(Path('/proc/self/maps').read_text())"
+    )
+    command = [sys.executable, "-c", code, model[0], str(model[1])]
+    maps = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert "intel_cpu_plugin" in maps or "arm_cpu_plugin" in maps
+    assert "gpu_plugin" not in maps
+    assert "npu_plugin" not in maps
+
+
 def test_opening_openvino_starts_no_telemetry_and_leaves_no_id_behind(tmp_path: Path) -> None:
     program = "import runtime.backends.openvino, sys; assert sys.modules['openvino_telemetry'] is None"
     environment = {**os.environ, "HOME": str(tmp_path)}

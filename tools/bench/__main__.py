@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,18 +23,17 @@ from contracts.errors import EdgetallyError
 from runtime.bundle import open_bundle
 from runtime.console import run_program
 from tools.bench.clip import road_clip
+from tools.bench.device import device_line
+from tools.bench.floor import floor_of
 from tools.bench.job import Job, Measured
 from tools.bench.models import all_forms, default_models
+from tools.bench.process import measured_by
 from tools.demo.broker import EmbeddedBroker
 from tools.demo.prepare import current_bundle
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
-_PROGRAMS = {
-    "ours": ["-m", "tools.bench.ours"],
-    "bare": ["-m", "tools.bench.bare"],
-    "alone": ["-m", "tools.bench.bare"],
-}
+_KINDS = ("ours", "bare", "alone")
 Rounds = list[dict[str, Measured]]
 
 
@@ -66,9 +64,11 @@ def bench(
                     measured.append(_round(bundle, artifact, clip, broker.port))
                     progress.advance(task)
     if as_json:
-        typer.echo(json.dumps({"device": _device(), "frames": frames, "forms": forms, "results": _documents(results)}))
+        typer.echo(
+            json.dumps({"device": device_line(), "frames": frames, "forms": forms, "results": _documents(results)})
+        )
     else:
-        console.print(f"{_device()}; clip of {frames} frames 1920x1080 H.264; {rounds} rounds; medians")
+        console.print(f"{device_line()}; clip of {frames} frames 1920x1080 H.264; {rounds} rounds; medians")
         console.print(_throughput(results))
         console.print(_stages(results))
 
@@ -91,7 +91,7 @@ def _runnable(bundle: Path) -> Iterator[str]:
 
 def _round(bundle: Path, artifact: str, clip: Path, port: int) -> dict[str, Measured]:
     lanes = len(os.sched_getaffinity(0))
-    return {kind: _measure(kind, bundle, artifact, clip, port, lanes) for kind in _PROGRAMS}
+    return {kind: _measure(kind, bundle, artifact, clip, port, lanes) for kind in _KINDS}
 
 
 def _measure(kind: str, bundle: Path, artifact: str, clip: Path, port: int, lanes: int) -> Measured:
@@ -105,11 +105,12 @@ def _measure(kind: str, bundle: Path, artifact: str, clip: Path, port: int, lane
             state_dir=state,
             started=time.monotonic(),
         )
-        command = [sys.executable, *_PROGRAMS[kind], job.model_dump_json(), *(["--alone"] if kind == "alone" else [])]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise EdgetallyError(f"measuring {kind} of {artifact} failed: {run.stderr.strip()[-500:]}")
-    return Measured.model_validate_json(run.stdout.strip().splitlines()[-1])
+        if kind == "ours":
+            return measured_by("tools.bench.ours", job.model_dump_json(), Measured)
+    floor = floor_of(open_bundle(bundle), artifact, str(clip), lanes, time.monotonic())
+    return measured_by(
+        "tools.bench.bare", floor.model_copy(update={"alone": kind == "alone"}).model_dump_json(), Measured
+    )
 
 
 def _throughput(results: dict[str, Rounds]) -> Table:
@@ -135,10 +136,12 @@ def _throughput(results: dict[str, Rounds]) -> Table:
 
 
 def _stages(results: dict[str, Rounds]) -> Table:
-    table = Table("artifact", "stage", "n", "p50 ms", "p90 ms", "p99 ms", title="stages of the last round")
+    table = Table("artifact", "stage", "n", "p50 ms", "p90 ms", "p95 ms", "p99 ms", title="stages of the last round")
     for name, rounds in results.items():
         for stage, latency in rounds[-1]["ours"].stages.items():
-            table.add_row(name, stage, str(latency.n), f"{latency.p50}", f"{latency.p90}", f"{latency.p99}")
+            table.add_row(
+                name, stage, str(latency.n), f"{latency.p50}", f"{latency.p90}", f"{latency.p95}", f"{latency.p99}"
+            )
     return table
 
 
@@ -149,11 +152,6 @@ def _median(rounds: Rounds, kind: str, figure: str) -> float:
 def _ratio(rounds: Rounds, floor: str) -> float:
     """Median over the rounds of ours to the floor, each pair measured one after the other."""
     return statistics.median(r["ours"].fps / r[floor].fps for r in rounds)
-
-
-def _device() -> str:
-    facts = device_facts()
-    return f"{facts.get('cpu.model', platform.machine())}, {facts['cpu.count']} cores, Python {facts['python']}"
 
 
 def _documents(results: dict[str, Rounds]) -> dict[str, list[dict[str, object]]]:

@@ -1,101 +1,174 @@
-"""The measuring process of the floor: the same decoder, the bare runtime, threads and nothing else.
+"""The floor: the loop that a user writes in some 40 lines, with PyAV, the runtime's own API, threads and nothing else.
 
-Uses the runtimes' own API, not ours, with the lanes and threads that the agent uses. With ``--alone`` nothing is
-decoded either: the runtime infers one frame again and again.
+Nothing of ours is imported, so that its memory is what such a program takes. It decodes and scales as the agent does
+(one thread a stream, swscale's AREA), and gives the runtime the lanes and threads that the agent gives it. A picture
+that was not inferred yet is replaced by the next of its camera in real time, and waited for otherwise. With ``alone``
+nothing is decoded either: the runtime infers one picture again and again.
 """
 
 from __future__ import annotations
 
-import itertools
-import queue
+import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+from av.video.reformatter import Interpolation
 
-from contracts.config import CameraConfig
-from contracts.manifest import Artifact
-from runtime.bundle import open_bundle
-from tools.bench.job import Job, Measured
-from tools.bench.ours import peak_mb
-
+Plan = dict[str, Any]  # tools.bench.job.Floor as JSON
 Infer = Callable[[Any], object]
 
 _ALONE_FRAMES = 300
 
 
-def measure(job: Job, *, alone: bool) -> Measured:
-    """Run the clip, or one frame again and again, through the bare runtime."""
-    bundle = open_bundle(Path(job.bundle))
-    artifact = bundle.artifact(job.artifact)
+class Newest:
+    """Each camera's newest picture with the time at which it was taken, handed to whichever lane is free."""
+
+    def __init__(self, *, replaces: bool) -> None:
+        self.dropped = 0
+        self._replaces = replaces
+        self._pictures: dict[int, tuple[Any, float]] = {}
+        self._changed = threading.Condition()
+        self._ended = False
+
+    def put(self, camera: int, picture: Any, taken: float) -> None:  # noqa: ANN401 - an array, whose type numpy hides
+        """Leave a picture."""
+        with self._changed:
+            if not self._replaces:
+                self._changed.wait_for(lambda: camera not in self._pictures or self._ended)
+            self.dropped += camera in self._pictures
+            self._pictures[camera] = (picture, taken)
+            self._changed.notify_all()
+
+    def take(self) -> tuple[Any, float] | None:
+        """The picture that waits for longest; None once it has ended and none waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pictures or self._ended)
+            if not self._pictures:
+                return None
+            picture = self._pictures.pop(next(iter(self._pictures)))
+            self._changed.notify_all()
+            return picture
+
+    def end(self) -> None:
+        """No more pictures come."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+
+def measure(plan: Plan) -> dict[str, Any]:
+    """Run every camera through the bare runtime; what it saw as `tools.bench.job.Measured`."""
     begun = time.monotonic()
-    lanes = _RUNTIMES[artifact.backend](str(bundle.path / artifact.entry), artifact, job.lanes)
-    loaded, cpu_before = time.monotonic(), time.process_time()
-    work: queue.Queue[Any] = queue.Queue(maxsize=1)
-    done: list[float] = []
-    threads = [threading.Thread(target=_work, args=(work, infer, done)) for infer in lanes]
-    for thread in threads:
+    lanes = _RUNTIMES[plan["backend"]](plan)
+    loaded, cpu = time.monotonic(), time.process_time()
+    newest = Newest(replaces=plan["realtime"] or plan["live"])
+    done: list[tuple[float, float]] = []  # when it was inferred, and its age then
+    stop = threading.Event()
+    workers = [threading.Thread(target=_work, args=(newest, infer, done)) for infer in lanes]
+    read = _repeat if plan["alone"] else _decode
+    cameras = [threading.Thread(target=read, args=(plan, n, newest, stop)) for n in range(plan["cameras"])]
+    for thread in workers + cameras:
         thread.start()
-    (_repeat if alone else _decode)(job, artifact, work)
-    for _ in threads:
-        work.put(None)
-    for thread in threads:
+    if plan["seconds"] is not None:
+        while not done:
+            time.sleep(0.01)
+        time.sleep(plan["warm"] + plan["seconds"])
+        stop.set()
+        newest.end()
+    for thread in cameras:
         thread.join()
-    return Measured(
-        frames=len(done),
-        seconds=done[-1] - done[0],
-        cpu_seconds=time.process_time() - cpu_before,
-        load=loaded - begun,
-        first=done[0] - job.started,
-        rss_mb=peak_mb(),
-    )
+    newest.end()
+    for thread in workers:
+        thread.join()
+    return _measured(plan, begun, loaded, time.process_time() - cpu, newest.dropped, done)
 
 
-def _work(work: queue.Queue[Any], infer: Infer, done: list[float]) -> None:
-    while (tensor := work.get()) is not None:
-        infer(tensor)
-        done.append(time.monotonic())
+def _measured(
+    plan: Plan, begun: float, loaded: float, cpu: float, dropped: int, done: list[tuple[float, float]]
+) -> dict[str, Any]:
+    first = done[0][0] + (plan["warm"] if plan["seconds"] is not None else 0.0)
+    last = first + plan["seconds"] if plan["seconds"] is not None else done[-1][0]
+    ages = [age * 1e3 for at, age in done if first <= at <= last]
+    cuts = {f"p{cut}": round(float(np.percentile(ages, cut)), 3) for cut in (50, 90, 95, 99)}
+    return {
+        "frames": len(ages),
+        "seconds": last - first,
+        "cpu_seconds": cpu,
+        "cpu_frames": len(done),
+        "load": loaded - begun,
+        "first": done[0][0] - plan["started"],
+        "rss_mb": _peak_mb(),
+        "dropped": {"late": dropped},
+        "stages": {"total": {"n": len(ages), **cuts}},
+    }
 
 
-def _decode(job: Job, artifact: Artifact, work: queue.Queue[Any]) -> None:
-    """The agent's own source, so that both decode and scale in the same way."""
-    from agent.cameras.frame import Wanted
-    from agent.cameras.table import open_source
-    from runtime.prepare import Preparer
-
-    spec = open_bundle(Path(job.bundle)).manifest.model.input
-    camera = CameraConfig(id="bare", source=job.clip, realtime=False)
-    source = open_source(camera, Wanted(spec), threading.Event())
-    whole = artifact.inputs[0].shape[1:]
-    preparers = itertools.cycle([Preparer(spec) for _ in range(job.lanes + 2)])  # each is read while the next fills
-    while (frame := source.read()) is not None:
-        fits = frame.image.shape == whole and frame.image.flags.c_contiguous
-        work.put(frame.image[np.newaxis] if fits else next(preparers).prepare(frame.image, frame.placement))
-    source.close()
+def _work(newest: Newest, infer: Infer, done: list[tuple[float, float]]) -> None:
+    while (picture := newest.take()) is not None:
+        infer(picture[0])
+        now = time.monotonic()
+        done.append((now, now - picture[1]))
 
 
-def _repeat(job: Job, artifact: Artifact, work: queue.Queue[Any]) -> None:
-    del job
-    tensor = np.random.default_rng(0).integers(0, 256, artifact.inputs[0].shape, np.uint8)
+def _decode(plan: Plan, camera: int, newest: Newest, stop: threading.Event) -> None:
+    begun = time.monotonic()
+    left, top, width, height = plan["placement"]
+    for number, picture in enumerate(_pictures(plan)):
+        if (
+            plan["realtime"]
+            and not plan["live"]
+            and stop.wait(max(0.0, begun + number / plan["rate"] - time.monotonic()))
+        ):
+            return
+        taken = time.monotonic()
+        scaled = picture.reformat(width, height, format="bgr24", interpolation=Interpolation.AREA, threads=1)
+        whole = scaled.to_ndarray()[np.newaxis]
+        if list(whole.shape) != plan["shape"] or not whole.flags.c_contiguous:
+            whole = np.full(plan["shape"], plan["pad"], np.uint8)
+            whole[0, top : top + height, left : left + width] = scaled.to_ndarray()
+        newest.put(camera, whole, taken)
+        if stop.is_set():
+            return
+
+
+def _pictures(plan: Plan) -> Iterator[av.VideoFrame]:
+    """The pictures of the source; of a file again and again where it is to last."""
+    options = {"rtsp_transport": "tcp"} if plan["source"].startswith("rtsp:") else {}
+    while True:
+        with av.open(plan["source"], "r", options=options) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"
+            yield from container.decode(stream)
+        if plan["seconds"] is None:
+            return
+
+
+def _repeat(plan: Plan, camera: int, newest: Newest, stop: threading.Event) -> None:
+    del stop
+    tensor = np.random.default_rng(0).integers(0, 256, plan["shape"], np.uint8)
     for _ in range(_ALONE_FRAMES):
-        work.put(tensor)
+        newest.put(camera, tensor, time.monotonic())
 
 
-def _openvino(path: str, artifact: Artifact, lanes: int) -> list[Infer]:
-    from runtime.backends.quiet_openvino import ov
+def _openvino(plan: Plan) -> list[Infer]:
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # it calls nobody
+    import openvino as ov
 
+    lanes = plan["lanes"]
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
         "NUM_STREAMS": str(lanes),
         "INFERENCE_NUM_THREADS": str(lanes),
         "ENABLE_CPU_PINNING": "NO",
     }
-    compiled = ov.Core().compile_model(path, "CPU", settings)
-    del artifact
+    compiled = ov.Core().compile_model(plan["model"], "CPU", settings)
 
     def lane() -> Infer:
         request = compiled.create_infer_request()
@@ -104,24 +177,45 @@ def _openvino(path: str, artifact: Artifact, lanes: int) -> list[Infer]:
     return [lane() for _ in range(lanes)]
 
 
-def _onnxruntime(path: str, artifact: Artifact, lanes: int) -> list[Infer]:
+def _onnxruntime(plan: Plan) -> list[Infer]:
     import onnxruntime as ort
-
-    name = artifact.inputs[0].name
 
     def lane() -> Infer:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return lambda tensor: session.run(None, {name: tensor})
+        session = ort.InferenceSession(plan["model"], options, providers=["CPUExecutionProvider"])
+        return lambda tensor: session.run(None, {plan["input"]: tensor})
 
-    return [lane() for _ in range(lanes)]
+    return [lane() for _ in range(plan["lanes"])]
 
 
-_RUNTIMES: dict[str, Callable[[str, Artifact, int], list[Infer]]] = {
+def _tflite(plan: Plan) -> list[Infer]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    def infer(interpreter: Interpreter, tensor: object) -> object:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], tensor)
+        interpreter.invoke()
+        return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
+
+    interpreters = [Interpreter(model_path=plan["model"], num_threads=1) for _ in range(plan["lanes"])]
+    for interpreter in interpreters:
+        interpreter.allocate_tensors()
+    return [partial(infer, interpreter) for interpreter in interpreters]
+
+
+_RUNTIMES: dict[str, Callable[[Plan], list[Infer]]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
+    "tflite": _tflite,
 }
 
+
+def _peak_mb() -> float:
+    """As `tools.bench.memory.peak_mb`, which is not imported either."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
 if __name__ == "__main__":
-    print(measure(Job.model_validate_json(sys.argv[1]), alone="--alone" in sys.argv).model_dump_json())
+    print(json.dumps(measure(json.loads(sys.argv[1]))))

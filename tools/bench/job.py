@@ -37,18 +37,22 @@ class Measured(MachineModel):
         frames: how many were inferred.
         seconds: from the first result to the last.
         cpu_seconds: of the whole process, from when the artifact was loaded to the end.
+        cpu_frames: how many frames were inferred in that time.
         load: opening the artifact.
         first: from the start of the process to the first result.
         rss_mb: peak resident memory, MB of 10^6 bytes.
+        dropped: frames that were not inferred, by cause, from the start to the end.
         stages: percentiles by stage.
     """
 
     frames: int
     seconds: float
     cpu_seconds: float
+    cpu_frames: int
     load: float
     first: float
     rss_mb: float
+    dropped: dict[str, int] = Field(default_factory=dict)
     stages: dict[str, StageLatency] = Field(default_factory=dict)
 
     @property
@@ -59,4 +63,4 @@ class Measured(MachineModel):
     @property
     def cpu_ms(self) -> float:
         """CPU milliseconds a frame."""
-        return 1e3 * self.cpu_seconds / self.frames
+        return 1e3 * self.cpu_seconds / self.cpu_frames

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.table import open_source
@@ -15,6 +14,7 @@ from agent.timings import Stage, Timings
 from contracts.config import AgentConfig, CameraConfig
 from contracts.messages import StageLatency
 from tools.bench.job import Job, Measured
+from tools.bench.memory import peak_mb
 
 _STAGES: tuple[Stage, ...] = ("resize", "infer", "outputs", "count")
 
@@ -67,20 +67,12 @@ def measure(job: Job) -> Measured:
         frames=unit.counted,
         seconds=unit.last_counted_at - unit.first_counted_at,
         cpu_seconds=cpu_after - cpu_before,
+        cpu_frames=unit.counted,
         load=loaded - begun,
         first=unit.first_counted_at - job.started,
         rss_mb=peak_mb(),
         stages=_present(stages),
     )
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process, MB of 10^6 bytes.
-
-    From VmHWM: getrusage's figure also holds the parent's memory from before the program was started.
-    """
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 def _present(stages: dict[str, StageLatency | None]) -> dict[str, StageLatency]:
@@ -94,8 +86,8 @@ def _config(job: Job) -> AgentConfig:
             "bundle": job.bundle,
             "state_dir": job.state_dir,
             "window_seconds": 1,
-            "broker": {"host": "127.0.0.1", "port": job.broker_port},
-            "runtime": {"artifact": job.artifact, "lanes": job.lanes},
+            "broker": {"host": "127.0.0.1", "port": job.broker_port, "protocol": "3.1.1"},
+            "runtime": {"artifact": job.artifact, "execution_precision": "f32", "lanes": job.lanes},
             "camera": [{"id": "clip", "source": job.clip, "realtime": False}],
         }
     )

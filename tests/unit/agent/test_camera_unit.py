@@ -249,4 +249,4 @@ def test_no_window_mixes_two_scales(unit: CameraUnit) -> None:
     second = close(unit)
     assert first.count is not None
     assert second.count is not None
-    assert [(one.scale, one.count.last) for one in (first, second)] == [(1.0, 2.0), (2.0, 4.0)]  # type: ignore[union-attr]
+    assert [(one.scale, one.count.last) for one in (first, second)] == [(None, 2.0), (2.0, 4.0)]  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -17,19 +18,20 @@ from contracts.messages import Window
 PATIENCE = 30.0  # seconds
 
 
-def windows(number: int) -> list[WindowCounts]:
+def windows(number: int, newest: float | None = None) -> list[WindowCounts]:
     window = Window(start=str(number), end=str(number + 1))
-    return [WindowCounts("gate", window, 0, {}, 0.0, "stale", None, {}, {})]
+    return [WindowCounts("gate", window, 0, {}, 0.0, "stale", None, {}, {}, newest=newest)]
 
 
 class SlowLedger:
-    """Commits nothing until its disk is let go."""
+    """Commits nothing until its disk is let go, and refuses as often as it is told."""
 
-    def __init__(self, fault: Exception | None = None) -> None:
+    def __init__(self, fault: Exception | None = None, refusals: int = 0) -> None:
         self.disk = threading.Event()
         self.came: list[str] = []
         self.windows_held = 2
         self._fault = fault
+        self._refusals = refusals
 
     def commit(self, committed: Sequence[WindowCounts], cameras: object = None) -> bool:
         del cameras
@@ -37,7 +39,8 @@ class SlowLedger:
         if self._fault:
             raise self._fault
         self.came += [one.window.start for one in committed]
-        return True
+        self._refusals -= 1
+        return self._refusals < 0
 
 
 def test_submitting_does_not_wait_for_the_disk_and_keeps_the_order() -> None:
@@ -84,3 +87,17 @@ def test_windows_that_wait_for_a_slow_disk_are_known() -> None:
     ledger.disk.set()
     committer.close(PATIENCE)
     assert committer.windows_held == ledger.windows_held
+
+
+def test_a_report_is_as_old_as_its_newest_frame_when_the_disk_has_taken_it() -> None:
+    ledger, timings = SlowLedger(refusals=1), Timings()
+    ledger.disk.set()
+    committer = Committer(cast("Ledger", ledger), lambda: None, timings)
+    now = time.monotonic()
+    committer.submit(windows(1, now - 100.0))  # refused: it is published with the next one
+    committer.submit(windows(2, now - 10.0))
+    committer.submit(windows(3))  # no frame was counted: it has no age
+    committer.close(PATIENCE)
+    oldest, newest = timings.samples("published")
+    assert oldest - newest == pytest.approx(90.0)
+    assert newest >= 10.0

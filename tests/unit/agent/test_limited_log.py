@@ -25,15 +25,18 @@ def test_repeated_faults_are_counted_not_logged(caplog: pytest.LogCaptureFixture
 
 def test_percentiles_are_in_milliseconds_with_their_n() -> None:
     latency = percentiles([0.001] * 99 + [0.101])
-    assert (latency.n, latency.p50, latency.p90) == (100, 1.0, 1.0)
+    assert (latency.n, latency.p50, latency.p90, latency.p95) == (100, 1.0, 1.0, 1.0)
     assert latency.p99 == pytest.approx(2.0)
 
 
 def test_timings_keep_the_last_samples_only() -> None:
     timings = Timings()
-    for _ in range(10_000):
-        timings.add("infer", 0.002)
+    for number in range(10_000):
+        timings.add("infer", float(number))
+    kept = timings.samples("infer")
+    assert kept == [float(number) for number in range(10_000 - len(kept), 10_000)]
+    assert 1000 < len(kept) < 10_000
     latency = timings.latency("infer")
     assert latency is not None
-    assert latency.n < 10_000
+    assert latency.n == len(kept)
     assert timings.latency("count") is None

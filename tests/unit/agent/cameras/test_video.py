@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.cameras.frame import Frame, Source, Wanted
+from agent.cameras.lag import Lag
 from agent.cameras.pacing import Pacer
 from agent.cameras.table import open_source
 from agent.cameras.video import Feed, VideoSource
@@ -81,7 +83,7 @@ def test_a_file_plays_in_real_time_over_its_loops(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", frames=10, fps=10)
     camera = CameraConfig(id="gate", source=str(clip), loop=True)
     time, stop = FakeClock(), threading.Event()
-    source = VideoSource(camera, STRETCHED, Feed(str(clip), str(clip)), stop, Pacer(stop, time.clock, time.wait))
+    source = VideoSource(camera, STRETCHED, Feed(str(clip), str(clip)), stop, pacer=Pacer(stop, time.clock, time.wait))
     left = []
     for _ in range(25):
         assert source.read() is not None
@@ -231,3 +233,40 @@ def test_what_holds_no_picture_is_said(tmp_path: Path, make: Callable[[Path], ob
     make(path)
     with pytest.raises(CameraError, match=str(path)):
         open_clip(path)
+
+
+def read_live(clip: Path, seconds_a_frame: Callable[[int], float]) -> tuple[list[int], int]:
+    """Numbers of the frames of a clip watched as a live stream by a box that takes so long for each, and the late."""
+    clock, stop = FakeClock(), threading.Event()
+    camera, feed = CameraConfig(id="gate", source="rtsp://camera/"), Feed(str(clip), str(clip), live=True)
+    source = VideoSource(camera, STRETCHED, feed, stop, lag=Lag(1.0, clock.clock))
+    numbers: list[int] = []
+    with contextlib.suppress(CameraError):  # a live stream's end is a fault
+        while (frame := source.read()) is not None:
+            numbers.append(frame.sequence)
+            clock.now += seconds_a_frame(frame.sequence)
+    source.close()
+    return numbers, source.dropped["late"]
+
+
+def test_a_box_that_cannot_decode_all_of_a_live_stream_decodes_its_key_frames(tmp_path: Path) -> None:
+    numbers, late = read_live(write_clip(tmp_path / "a.mp4", frames=100, fps=25), lambda _: 0.2)
+    assert numbers[:5] == [0, 1, 2, 3, 4], "it is not given up at the first frame that is late"
+    assert {number % 2 for number in numbers if number > 30} == {0}, "two frames are a group here"
+    assert late == 100 - len(numbers) > 30
+
+
+def test_a_box_that_has_caught_up_decodes_everything_again(tmp_path: Path) -> None:
+    numbers, late = read_live(
+        write_clip(tmp_path / "a.mp4", frames=200, fps=25), lambda number: 0.2 if number < 50 else 0.001
+    )
+    assert late > 5
+    assert set(range(150, 200)) <= set(numbers)
+
+
+def test_a_live_stream_that_is_late_for_a_moment_loses_nothing(tmp_path: Path) -> None:
+    """A network that stalls gives all at once what it held back."""
+    numbers, late = read_live(
+        write_clip(tmp_path / "a.mp4", frames=100, fps=25), lambda number: 5.0 if number == 40 else 0.01
+    )
+    assert (numbers, late) == (list(range(100)), 0)

@@ -63,6 +63,11 @@ def test_an_empty_road_that_was_seen_is_zero() -> None:
     assert counts.coverage == pytest.approx(1.0)
 
 
+def test_the_newest_frame_is_told_and_one_of_the_next_window_is_not_it() -> None:
+    assert close([(1.0, a_frame()), (9.75, a_frame()), (10.5, a_frame())]).newest == 9.75
+    assert close([]).newest is None
+
+
 def test_the_mean_is_over_time_so_a_burst_of_frames_weighs_no_more() -> None:
     burst = [(5 + i / 1000, a_frame(4)) for i in range(1000)]
     slow = [(at, a_frame(2)) for at in (0, 1, 2, 3, 4, 6, 7, 8, 9)]

@@ -40,6 +40,7 @@ def test_a_real_parser_reads_what_the_agent_tells() -> None:
     assert value(state, "edgetally_camera_count", camera="north") == 3.0
     assert value(state, "edgetally_line_crossings_total", camera="north", line="gate", direction="in") == 5.0
     assert value(state, "edgetally_camera_latency_seconds", camera="north", quantile="0.99") == pytest.approx(0.031)
+    assert value(state, "edgetally_camera_latency_seconds", camera="north", quantile="0.95") == pytest.approx(0.024)
     assert value(state, "edgetally_camera_frames_dropped_total", camera="north", cause="late") == 12.0
     assert value(state, "edgetally_resident_memory_bytes") == pytest.approx(210.5e6)
     assert value(state, "edgetally_camera_quality", camera="north", quality="ok") == 1.0
