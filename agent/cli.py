@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.config import parse_address
+from contracts.config import Goal, parse_address
 from contracts.documents import without_credentials
 from contracts.version import VERSION
 from runtime.console import LogLevel, log_to_stderr, run_program
@@ -141,6 +141,42 @@ def engines(
         typer.echo(json.dumps(engines_document(supply), indent=2))
     else:
         typer.echo("\n".join(engines_lines(supply)))
+
+
+@app.command()
+def tune(
+    config: Config = _DEFAULT_CONFIG,
+    goal: Annotated[Goal | None, typer.Option(help="Instead of the file's `runtime.goal`.")] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget all that was measured, and end.")] = False,
+    as_json: Json = False,
+    log_level: Log = "error",
+) -> None:
+    """Measure which artifact, execution precision, lanes and threads are best on this box; the agent takes it at its
+    next start.
+
+    The agent does so by itself in the background; best is measured while it does not run.
+
+    Example: `edgetally-agent tune --goal latency`
+    """  # noqa: D205 - one sentence
+    from agent.facts import device_facts
+    from agent.settings import load_config
+    from agent.tuning.foreground import tune as measure
+    from agent.tuning.ground import Ground
+    from agent.tuning.view import print_tuned, tuning_progress
+    from runtime.bundle import open_bundle
+
+    log_to_stderr(log_level)
+    settings = load_config(config, _some(runtime=_some(goal=goal)))
+    ground = Ground.of(settings, open_bundle(Path(settings.bundle)), device_facts())
+    if forget:
+        typer.echo(f"forgot {ground.cache.forget()} measurements")
+        return
+    with tuning_progress() if sys.stderr.isatty() else nullcontext(lambda *_: None) as note:
+        tuned = measure(ground, note)
+    if as_json:
+        typer.echo(tuned.model_dump_json())
+    else:
+        print_tuned(tuned, ground.aim)
 
 
 @app.command()

@@ -16,20 +16,20 @@ from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
 from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock, utc_text
-from agent.engines.supply import EngineSupply
 from agent.facts import device_facts
 from agent.home_assistant import HomeAssistant
 from agent.host import clock_synced, resident_mb
 from agent.lanes import LanePool
 from agent.ledger import Ledger, Origin
-from agent.model import load_model
 from agent.mqtt.link import MqttLink
 from agent.observed import Observed
 from agent.page.server import PageServer
 from agent.serving import Serving
-from agent.settings import engines_dir
 from agent.store import Store
 from agent.timings import Timings
+from agent.tuning.ground import Ground
+from agent.tuning.pace import Frames
+from agent.tuning.tuner import Tuner
 from contracts.config import AgentConfig, PageConfig
 from contracts.errors import DeviceError, StorageError
 from contracts.facts import FactValue
@@ -93,7 +93,9 @@ class Daemon:
         self._ready = threading.Condition()
         spec = self._bundle.manifest.model
         self.units = [CameraUnit(camera, spec, self._ready, config.device, opener) for camera in config.camera]
-        self._serving = self._make_serving()
+        ground = Ground.of(config, self._bundle, self._facts)
+        self._serving = self._make_serving(ground)
+        self._tuner = Tuner(ground, self._serving, self._frames)
         self.timings = Timings()
         self._closing: list[Callable[[], object]] = []  # called in reverse, as far as the start came
 
@@ -153,18 +155,24 @@ class Daemon:
         self._closing.append(page.close)
         _log.info("the page is at %s", page.url)
 
-    def _make_serving(self) -> Serving:
-        engines = EngineSupply(engines_dir(self._config), self._facts)
+    def _make_serving(self, ground: Ground) -> Serving:
         return Serving(
             LanePool([unit.stream for unit in self.units], self._ready),
-            partial(load_model, self._bundle, self._facts, self._config.runtime, engines),
-            partial(engines.build, self._bundle),
+            ground.select,
+            partial(ground.engines.build, self._bundle),
             self._publish_facts,
         )
+
+    def _frames(self) -> Frames:
+        """Of all cameras since the start."""
+        found = [unit.frames_so_far() for unit in self.units]
+        return Frames(sum(one.seen for one in found), sum(one.late for one in found))
 
     def run(self, stop: threading.Event, *, until_end: bool) -> None:
         """Close windows and publish until told to stop."""
         clock = WindowClock(self._config.window_seconds, time.time(), time.monotonic())
+        if self._config.runtime.tune and not until_end:
+            self._tuner.start()
         try:
             self._turn_over(clock, stop, until_end=until_end)
         finally:
@@ -205,6 +213,7 @@ class Daemon:
 
     def _finish(self, clock: WindowClock) -> None:
         """Count what is under way, close the window early, and give the broker a moment to take it."""
+        self._tuner.stop(_PATIENCE)
         self._close_units()
         self._serving.stop(_PATIENCE)
         self._turn(clock)

@@ -159,10 +159,15 @@ class Hello(MachineModel):
 
 
 class Considered(MachineModel):
-    """An artifact that was looked at; ``refused`` is why it was not taken, None for the one that was."""
+    """An artifact that was looked at.
+
+    ``refused`` is why it was not taken, None for the one that was; ``why`` is why that one was, where it was measured
+    on this box.
+    """
 
     artifact: str
     refused: str | None
+    why: str | None = None
 
 
 class FactsMessage(MachineModel):
