@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from agent.counting.clock import utc_text
 from agent.model import load_model
 from agent.tuning.cache import Tuned
+from agent.tuning.child import PairJob
 from agent.tuning.findings import tuned_of
 from agent.tuning.ground import Ground
 from agent.tuning.pair import Pair
@@ -17,12 +18,15 @@ from agent.tuning.setting import Setting
 from contracts.errors import DeviceError
 
 
-def tune(ground: Ground, note: Callable[[str, float], None] = lambda *_: None) -> Tuned:
+def tune(
+    ground: Ground, note: Callable[[str, float], None] = lambda *_: None, pair: Callable[[PairJob], Pair] = Pair
+) -> Tuned:
     """Measure, keep it, and return it; what was measured before is measured again.
 
     Args:
         ground: what there is to be measured.
         note: told what is measured next, and the share that is done, 0 to 1.
+        pair: measures two settings.
 
     Raises:
         DeviceError: an engine is still to be built.
@@ -34,8 +38,8 @@ def tune(ground: Ground, note: Callable[[str, float], None] = lambda *_: None) -
     space = ground.space()
 
     def compare(base: Setting, other: Setting, rounds: int) -> Sequence[Round]:
-        with Pair(ground.job(base, other, nice=0)) as pair:
-            return [pair.round() for _ in range(rounds)]
+        with pair(ground.job(base, other, nice=0)) as opened:
+            return [opened.round() for _ in range(rounds)]
 
     outcome = search(space, _usual(ground), ground.aim, compare, note)
     tuned = tuned_of(ground.key(space), utc_text(time.time()), outcome)

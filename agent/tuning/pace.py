@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _LEAST, _MOST = 2.0, 128.0  # rests, in lengths of what was measured before them: a third of the time to under 1 %
-_LONGEST = 300.0  # seconds of one rest
+_LONGEST = 300.0
 _HARM = 0.02  # of the frames
 
 
@@ -26,9 +26,13 @@ class Pace:
     """Doubles the rests after a measurement during which more frames were late than in the rest before; else halves.
 
     A box that falls behind anyway is measured too, for that may be cured by it: only what measuring adds counts.
+
+    Args:
+        longest: seconds of one rest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = _LONGEST) -> None:
+        self._longest = longest
         self._rests = _LEAST
 
     def rest(self, seconds: float, before: float | None, during: float | None) -> float:
@@ -42,4 +46,4 @@ class Pace:
         if before is not None and during is not None:
             harmed = during - before > _HARM
             self._rests = min(_MOST, max(_LEAST, self._rests * (2.0 if harmed else 0.5)))
-        return min(_LONGEST, seconds * self._rests)
+        return min(self._longest, seconds * self._rests)

@@ -48,7 +48,7 @@ def how_many(lanes: int, threads: int) -> str:
 
 def usual_lanes(wanted: RuntimeConfig, cores: int) -> tuple[int, int]:
     """Lanes and threads of who has measured nothing: a lane a core, of one thread, as far as nothing else is wanted."""
-    threads = wanted.threads or (max(1, cores // wanted.lanes) if wanted.lanes else 1)
+    threads = wanted.threads or 1
     return wanted.lanes or max(1, min(_MOST_LANES, cores // threads)), threads
 
 

@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from agent.counting.clock import utc_text
 from agent.tuning.cache import Tuned
+from agent.tuning.child import PairJob
 from agent.tuning.findings import tuned_of, why
 from agent.tuning.ground import Ground
 from agent.tuning.pace import Frames, Pace
@@ -44,6 +46,18 @@ class Served(Protocol):
         """Choose again."""
 
 
+class Rounds(Protocol):
+    """Measures two settings; `agent.tuning.pair.Pair`."""
+
+    def round(self) -> Round:
+        """Measure both once.
+
+        Raises:
+            DeviceError: one of them does not run here.
+            MeasuringStoppedError: it was stopped.
+        """
+
+
 class Tuner:
     """Finds out once what is best for this box, and has it take over.
 
@@ -52,16 +66,26 @@ class Tuner:
         served: what counts.
         frames: how many frames came from its cameras, and were dropped as late.
         settle: seconds that it counts before.
+        pair: measures two settings.
+        pace: how long it rests between two measurements.
     """
 
     def __init__(
-        self, ground: Ground, served: Served, frames: Callable[[], Frames], settle: float = SETTLE_SECONDS
+        self,
+        ground: Ground,
+        served: Served,
+        frames: Callable[[], Frames],
+        *,
+        settle: float = SETTLE_SECONDS,
+        pair: Callable[[PairJob, Callable[[], bool]], AbstractContextManager[Rounds]] = Pair,
+        pace: Pace | None = None,
     ) -> None:
         self._ground = ground
         self._served = served
         self._frames = frames
         self._settle = settle
-        self._pace = Pace()
+        self._pair = pair
+        self._pace = pace or Pace()
         self._rested: float | None = None  # share of late frames in the last rest
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="tuning", daemon=True)
@@ -126,10 +150,10 @@ class Tuner:
         return next((reason for reason in said if reason), "see the log")
 
     def _compare(self, base: Setting, other: Setting, rounds: int) -> Sequence[Round]:
-        with Pair(self._ground.job(base, other, _NICE), lambda: self._is_over(base)) as pair:
+        with self._pair(self._ground.job(base, other, _NICE), lambda: self._is_over(base)) as pair:
             return [self._round(pair, base) for _ in range(rounds)]
 
-    def _round(self, pair: Pair, base: Setting) -> Round:
+    def _round(self, pair: Rounds, base: Setting) -> Round:
         """One round and the rest after it."""
         begun, before = time.monotonic(), self._frames()
         found = pair.round()
