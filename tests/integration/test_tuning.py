@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 from typing_extensions import Self
 
+from agent.cli import app
 from agent.engines.supply import EngineSupply
 from agent.lanes import LanePool
 from agent.serving import Serving
@@ -170,6 +172,20 @@ def test_in_the_foreground_it_is_measured_and_the_next_start_takes_it(
     assert "takes ov/fp32 in f32 with 1 lane of 1 thread: measured here: " in shown
     with box:
         assert box.serves == "ov/fp32"
+
+
+def test_all_that_was_measured_can_be_forgotten(bundle: Bundle, tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'device = "box"\nbundle = "{bundle.path}"\nstate_dir = "{tmp_path}"\n'
+        '[broker]\nhost = "127.0.0.1"\n[[camera]]\nid = "gate"\nsource = "synthetic"\n'
+    )
+    kept = tmp_path / "tuning" / "some.json"
+    kept.parent.mkdir()
+    kept.write_text("{}")
+    run = CliRunner().invoke(app, ["tune", "--forget", "--config", str(config)])
+    assert run.stdout == "forgot 1 measurements\n"
+    assert not kept.exists()
 
 
 class TestPair:
