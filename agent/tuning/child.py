@@ -1,6 +1,6 @@
 """The process that measures two settings in turn, beside the one that counts: ``python -m agent.tuning.child``.
 
-A process of its own, so that it can be niced, gives all memory back, and takes nobody with it where a runtime crashes.
+A process of its own, so that it stands back, gives all memory back, and takes nobody with it where a runtime crashes.
 It reads a job on the first line of stdin, and measures one round for every further line; the first of these opens and
 proves both settings. It ends with the pipe: whoever asks decides when, and is never outlived for long.
 """
@@ -90,7 +90,7 @@ class _Caller:
 def _measure(callers: Sequence[_Caller], pictures: Sequence[Picture], seconds: float) -> Figures:
     alone = CpuShare()
     times = repeat(callers[0].run, pictures, _LEAST_RUNS, seconds / 3)
-    latency_ms = statistics.median(times) * 1000 * (alone.share() or 1.0)
+    latency_ms = statistics.fmean(times) * 1000 * (alone.share() or 1.0)
     together = CpuShare()
     done: list[float] = []  # appending is atomic
     runs = [partial(_noted, caller, done, together) for caller in callers]
@@ -147,7 +147,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     job = PairJob.model_validate_json(sys.stdin.readline())
-    os.nice(job.nice)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE, encoding="ascii")
     with ExitStack() as closing, answers:

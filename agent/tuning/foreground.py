@@ -29,7 +29,7 @@ def tune(
         pair: measures two settings.
 
     Raises:
-        DeviceError: an engine is still to be built.
+        DeviceError: an engine is still to be built, or nothing could be measured.
         NoArtifactFitsError: no artifact fits and works here.
         StorageError: it cannot be kept.
     """

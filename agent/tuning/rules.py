@@ -49,7 +49,7 @@ class Figures(MachineModel):
 
     Attributes:
         fps: frames a second of all lanes, as if the box did nothing else (`runtime.cpu_share`).
-        latency_ms: median of a frame while the other lanes rest, likewise.
+        latency_ms: of a frame while the other lanes rest, likewise.
         cpu_ms: CPU time of the process a frame.
     """
 

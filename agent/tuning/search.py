@@ -107,12 +107,18 @@ def search(
         aim: what it is to be best at.
         compare: measures.
         note: told what is measured next, and the share of the work that is done, 0 to 1.
+
+    Raises:
+        DeviceError: there was something to be measured, and none of it ran.
     """
     work = _Search(space, aim, compare, note, Outcome(base, base))
     work.look_at_forms()
     work.look_into(_best_forms(space, base, work.outcome.records))
     work.decide()
-    return work.outcome
+    outcome = work.outcome
+    if outcome.failed and not outcome.records:  # the reason may be the one that serves, or the box: another day, then
+        raise DeviceError(f"nothing could be measured: {next(iter(outcome.failed.values()))}")
+    return outcome
 
 
 class _Search:

@@ -28,7 +28,8 @@ SETTLE_SECONDS = 30.0
 """That cameras are counted before anything is measured: by then they have all come up, and the caches are warm."""
 
 _NICE = 10  # of the measuring process; docs/tuning.md has what it costs
-_LOOK_SECONDS = 1.0  # between two looks at whether it can begin
+_WAIT_SECONDS = 10.0  # between two looks at whether it can begin
+_LOOK_SECONDS = 1.0  # between two looks, in a rest, at whether it is still wanted
 
 
 class Served(Protocol):
@@ -104,7 +105,7 @@ class Tuner:
         try:
             while not self._stop.is_set():
                 if not self._can_begin():
-                    self._stop.wait(_LOOK_SECONDS)
+                    self._stop.wait(_WAIT_SECONDS)
                 elif not self._stop.wait(self._settle) and self._tune():
                     return
         except EdgetallyError as error:

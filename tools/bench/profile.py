@@ -41,7 +41,7 @@ def profile(
     if model is None:
         raise typer.BadParameter("nothing of it runs without an engine")
     profiles: list[cProfile.Profile] = []
-    threading.Thread.run = _profiled(threading.Thread.run, profiles)  # type: ignore[method-assign]
+    threading.Thread.run = _profiled(threading.Thread.run, profiles)  # type: ignore[method-assign, assignment]
     ready = threading.Condition()
     unit = CameraUnit(CameraConfig(id="clip", source=str(clip), realtime=False), opened.manifest.model, ready, "bench")
     pool = LanePool([unit.stream], ready)

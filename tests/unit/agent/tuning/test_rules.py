@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.tuning.rules import (
@@ -47,11 +47,13 @@ def setting(name: str, lanes: int = 1) -> Setting:
 class TestLowerBound:
     """What the median exceeds for certain."""
 
+    @settings(deadline=None)
     @given(st.lists(positive, min_size=1, max_size=40))
     def test_it_is_one_of_the_lower_half_or_says_that_they_are_too_few(self, values: list[float]) -> None:
         bound = lower_bound(values)
         assert bound == -math.inf or (bound in values and bound <= float(np.median(values)))
 
+    @settings(deadline=None)
     @given(st.lists(positive, min_size=7, max_size=40), st.floats(0.1, 10))
     def test_it_scales_as_the_values_do(self, values: list[float], by: float) -> None:
         assert lower_bound([value * by for value in values]) == pytest.approx(lower_bound(values) * by)
@@ -81,17 +83,20 @@ class TestLowerBound:
 class TestGains:
     """What better means depends on the aim."""
 
+    @settings(deadline=None)
     @given(rounds_of, aims)
     def test_they_are_no_less_than_nothing_one_a_round(self, rounds: list[Round], aim: Aim) -> None:
         found = gains(rounds, aim)
         assert len(found) == len(rounds)
         assert all(gain >= 0 and math.isfinite(gain) for gain in found)
 
+    @settings(deadline=None)
     @given(rounds_of, aims)
     def test_what_is_better_one_way_is_not_the_other(self, rounds: list[Round], aim: Aim) -> None:
         turned = [Round(base=one.other, other=one.base) for one in rounds]
         assert not (is_better(gains(rounds, aim)) and is_better(gains(turned, aim)))
 
+    @settings(deadline=None)
     @given(figures, aims)
     def test_the_same_is_not_better(self, one: Figures, aim: Aim) -> None:
         assert set(gains([Round(base=one, other=one)] * 20, aim)) <= {1.0}
@@ -142,6 +147,7 @@ class TestAim:
         assert aim_of(self.config(5, goal="latency")) == Aim("latency", 5)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.integers(1, 30).map(lambda lanes: setting("a", lanes)), positive, max_size=10))
 def test_challengers_are_the_best_that_look_better(gain_of: dict[Setting, float]) -> None:
     records = {
@@ -151,6 +157,7 @@ def test_challengers_are_the_best_that_look_better(gain_of: dict[Setting, float]
     assert found == sorted((gain for gain in gain_of.values() if gain >= MARGIN), reverse=True)[:3]
 
 
+@settings(deadline=None)
 @given(rounds_of)
 def test_a_record_holds_medians_of_its_rounds(rounds: list[Round]) -> None:
     record = record_of(setting("a"), rounds, THROUGHPUT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.tuning.setting import Setting, how_many, lanes_to_try, respects, usual_lanes
@@ -29,6 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     return {one.target: one for one in open_bundle(make_bundle(root, rows)).manifest.artifacts}
 
 
+@settings(deadline=None)
 @given(cores, numbers, numbers)
 def test_pairs_are_few_differ_and_keep_what_is_wanted(
     made: dict[str, Artifact], count: int, lanes: int | None, threads: int | None
