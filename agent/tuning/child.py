@@ -63,10 +63,17 @@ class PairJob(MachineModel):
 
 
 class Answer(MachineModel):
-    """What comes back for each line that asks: a round, or why none can be measured."""
+    """What comes back for each line that asks: a round, or why none can be measured.
+
+    Attributes:
+        round: what was measured.
+        problem: why nothing was.
+        cpu_s: CPU seconds of the process so far.
+    """
 
     round: Round | None = None
     problem: str = ""
+    cpu_s: float = 0.0
 
 
 class _Caller:
@@ -153,7 +160,7 @@ def main() -> None:
         rounds = _rounds(job, closing)
         while sys.stdin.readline():
             try:
-                answer = Answer(round=next(rounds))
+                answer = Answer(round=next(rounds), cpu_s=time.process_time())
             except EdgetallyError as error:
                 answer = Answer(problem=str(error))
             answers.write(answer.model_dump_json() + "\n")

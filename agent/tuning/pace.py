@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_LEAST, _MOST = 2.0, 128.0  # rests, in lengths of what was measured before them: a third of the time to under 1 %
+_LEAST, _MOST = 2.0, 128.0  # rests, in seconds for each that measuring took: a third of the time to under 1 %
 _LONGEST = 300.0
 _HARM = 0.02  # of the frames
 
@@ -39,7 +39,7 @@ class Pace:
         """Seconds to rest.
 
         Args:
-            seconds: that were measured.
+            seconds: that measuring took from the box.
             before: share of late frames in the rest before.
             during: the same while it was measured; None where no frame came, then nothing is learnt.
         """

@@ -39,6 +39,9 @@ class Pair:
         job: which ones.
         stopped: asked a few times a second; true ends it.
         time_limit: seconds that one answer may take.
+
+    Attributes:
+        cpu_s: CPU seconds that the rounds took so far, opening included.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Pair:
         self._stopped = stopped
         self._time_limit = time_limit
         self._pending = b""
+        self.cpu_s = 0.0
 
     def __enter__(self) -> Self:
         self._said = tempfile.TemporaryFile()
@@ -79,6 +83,7 @@ class Pair:
         answer = self._answer()
         if answer.round is None:
             raise DeviceError(answer.problem)
+        self.cpu_s = answer.cpu_s
         return answer.round
 
     def _ask(self, line: str) -> None:

@@ -50,6 +50,10 @@ class Served(Protocol):
 class Rounds(Protocol):
     """Measures two settings; `agent.tuning.pair.Pair`."""
 
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that the rounds took so far."""
+
     def round(self) -> Round:
         """Measure both once.
 
@@ -156,10 +160,12 @@ class Tuner:
 
     def _round(self, pair: Rounds, base: Setting) -> Round:
         """One round and the rest after it."""
-        begun, before = time.monotonic(), self._frames()
+        begun, cpu_s, before = time.monotonic(), pair.cpu_s, self._frames()
         found = pair.round()
         after = self._frames()
-        seconds = self._pace.rest(time.monotonic() - begun, self._rested, after.late_share(before))
+        # Beside a full box it takes long, most of which is waiting: only what it took from others is rested for.
+        took = min(time.monotonic() - begun, pair.cpu_s - cpu_s)
+        seconds = self._pace.rest(took, self._rested, after.late_share(before))
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not self._is_over(base):
             self._stop.wait(min(left, _LOOK_SECONDS))

@@ -37,8 +37,8 @@ ov = pytest.importorskip("openvino", reason="not run: OpenVINO is not installed"
 
 FACTS: dict[str, FactValue] = {"cpu.count": 1, "cpu.model": "the test's"}
 AIM = Aim("throughput", None)
-PATIENCE = 60.0  # seconds
-SHORT = 0.01  # seconds of a measurement
+PATIENCE = 180.0  # seconds
+SHORT = 0.05  # seconds of a measurement
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_slow_setting_is_replaced_while_every_frame_is_counted_once(
         assert box.serves == "slow/fp32"
         until(lambda: box.unit.counted >= 5, "no frame is counted")
         box.until_tuned()
-        assert box.serves == "ov/fp32"
+        assert box.serves == "ov/fp32", box.serving.considered
         switched = box.unit.counted
         until(lambda: box.unit.counted >= switched + 20, "nothing is counted any more")
         (slow, fast) = box.serving.considered

@@ -84,6 +84,7 @@ class Pair:
         self._job = job
         self._stopped = stopped
         self._on_round = on_round
+        self.cpu_s = 0.0
 
     def __enter__(self) -> Self:
         return self
