@@ -25,6 +25,7 @@ from agent.model import RunningForm
 from agent.page.ports import Look
 from agent.states_now import StatesNow
 from agent.timings import Timings
+from agent.tuning.pace import Frames
 from agent.view import QUALITY_OF, ViewWatch
 from contracts.config import CameraConfig
 from contracts.messages import CameraHealth, CameraState, Quality
@@ -171,6 +172,11 @@ class CameraUnit:
     def problem(self) -> str | None:
         """What is wrong with the camera, without credentials."""
         return self._capture.status().problem
+
+    def frames_so_far(self) -> Frames:
+        """How many came, and how many of them were too late to be counted."""
+        status = self._capture.status()
+        return Frames(status.frames, status.dropped.get("late", 0))
 
     def look(self, now: float, *, served: bool = True) -> None:
         """Notice that frames stopped coming, or that nobody counts them.

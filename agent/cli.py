@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.config import parse_address
+from contracts.config import MAIN, Goal, parse_address
 from contracts.documents import without_credentials
+from contracts.errors import UnknownNameError
 from contracts.version import VERSION
 from runtime.console import LogLevel, log_to_stderr, run_program
 
@@ -48,8 +49,8 @@ def run(
 
     Example: `edgetally-agent run --config agent.toml --broker 192.0.2.7:1883`
     """
-    from agent.daemon import run_until_stopped
     from agent.remote.signing import KEYS_NAME
+    from agent.run import run_until_stopped
     from agent.settings import load_config
 
     faulthandler.enable()  # a runtime that crashes, for want of memory say, would take the process along without a word
@@ -152,6 +153,48 @@ def engines(
         typer.echo(json.dumps(engines_document(supply), indent=2))
     else:
         typer.echo("\n".join(engines_lines(supply)))
+
+
+@app.command()
+def tune(
+    config: Config = _DEFAULT_CONFIG,
+    goal: Annotated[Goal | None, typer.Option(help="Instead of the file's `runtime.goal`.")] = None,
+    model: Annotated[str, typer.Option(help="Which of the box's models: `main` is of `bundle`.")] = MAIN,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget all that was measured, and end.")] = False,
+    as_json: Json = False,
+    log_level: Log = "error",
+) -> None:
+    """Measure which artifact, execution precision, lanes and threads are best on this box; the agent takes it at its
+    next start.
+
+    The agent does so by itself in the background; best is measured while it does not run.
+
+    Example: `edgetally-agent tune --goal latency`
+    """  # noqa: D205 - one sentence
+    from agent.engines.supply import EngineSupply
+    from agent.facts import device_facts
+    from agent.settings import engines_dir, load_config
+    from agent.tuning.foreground import tune as measure
+    from agent.tuning.ground import Ground
+    from agent.tuning.view import print_tuned, tuning_progress
+    from runtime.bundle import open_bundle
+
+    log_to_stderr(log_level)
+    settings = load_config(config, _some(runtime=_some(goal=goal)))
+    facts = device_facts()
+    if model not in settings.slots:
+        raise UnknownNameError("model", model, settings.slots)
+    bundle = open_bundle(Path(settings.slots[model].bundle))
+    ground = Ground.of(settings, bundle, facts, EngineSupply(engines_dir(settings), facts), model)
+    if forget:
+        typer.echo(f"forgot {ground.cache.forget()} measurements")
+        return
+    with tuning_progress() if sys.stderr.isatty() else nullcontext(lambda *_: None) as note:
+        tuned = measure(ground, note)
+    if as_json:
+        typer.echo(tuned.model_dump_json())
+    else:
+        print_tuned(tuned, ground.aim)
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from agent.camera_set import CameraSet
 from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
 from agent.committer import Committer
-from agent.counting.clock import ClockWindow, WindowClock, utc_text
+from agent.counting.clock import ClockWindow, WindowClock
 from agent.counting.counter import questions_asked
 from agent.counting.states import Question
 from agent.drawn import DrawnChanges
@@ -23,7 +22,7 @@ from agent.drift.keeper import DriftKeeper
 from agent.facts import device_facts
 from agent.hardware import Hardware
 from agent.home_assistant import HomeAssistant
-from agent.host import clock_synced, resident_mb
+from agent.host import clock_synced
 from agent.ledger import Ledger, Origin
 from agent.mqtt.bell import Bell
 from agent.mqtt.link import MqttLink
@@ -41,55 +40,24 @@ from agent.remote.signing import KEYS_NAME
 from agent.remote.store import RemoteStore
 from agent.retained import RetainedStates
 from agent.rpc.ports import Agent, Trial
-from agent.rpc.restart import RESTART_EXIT_CODE, this_is_managed
+from agent.rpc.restart import this_is_managed
 from agent.rpc.selftest import box_trials, model_trial
 from agent.rpc.server import RpcServer, RpcSettings
 from agent.slots import Slots
 from agent.store import Store
-from agent.thread_faults import ThreadFaults
+from agent.telling import Teller
 from agent.timings import Timings
+from agent.tuning.pace import Frames
+from agent.tuning.tuner import Tuner
 from contracts.config import AgentConfig, CameraConfig, PageConfig
 from contracts.desired import Reported, RunningModel, WrongField
-from contracts.errors import DeviceError, StorageError
-from contracts.facts import FactValue
-from contracts.messages import FactsMessage, Health, Hello
+from contracts.errors import DeviceError
+from contracts.messages import Hello
 from contracts.topics import Channel, Topic
-from contracts.version import VERSION
 
 _log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0  # seconds that all cameras, and then the lanes, get to end; systemd's own patience is 90
-
-
-def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_end: bool = False) -> int:
-    """Run until SIGTERM or SIGINT, or until every source has ended.
-
-    Args:
-        config: all settings of this box itself; what came from afar is laid over them.
-        keys: the operators' keys, as of `Daemon`.
-        until_end: stop when every source has ended.
-
-    Returns:
-        The exit code: another one than 0 asks whoever started it to start it anew.
-
-    Raises:
-        EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
-        RuntimeError: a fault ended one of its threads.
-    """
-    daemon = Daemon(config, keys=keys)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stop())
-    with ThreadFaults(daemon.stop) as faults:
-        try:
-            daemon.start()
-            daemon.run(until_end=until_end)
-            broken = [unit.problem for unit in daemon.units if unit.problem]
-        finally:
-            daemon.close()
-    faults.raise_first()
-    if until_end and broken and not daemon.stopped:
-        raise DeviceError("; ".join(broken))
-    return RESTART_EXIT_CODE if daemon.restarting else 0
 
 
 class Daemon:
@@ -121,6 +89,9 @@ class Daemon:
         self._slots = Slots(config, self._facts, self._publish_facts)
         self._hardware = Hardware(config)
         self._cameras = CameraSet(self._slots, config.device, self._hardware.paced(opener))
+        self._tuners = [
+            Tuner(slot.ground, slot.serving, partial(self._frames, slot.name)) for slot in self._slots.values()
+        ]
         self.timings = Timings()
         self._closing: list[Callable[[], object]] = [self._bell.close]  # called in reverse, as far as the start came
 
@@ -154,12 +125,18 @@ class Daemon:
             self._store, Origin(config.device, self._boot_id), config.camera, clock_synced, self._questions
         )
         self._link = MqttLink(
-            config.broker, config.device, self._boot_id, self._store, hello=self._hello, receiver=self._receive
+            config.broker,
+            config.device,
+            self._boot_id,
+            self._store,
+            hello=self._hello,
+            receiver=self._receive,
         )
-        self._closing.append(partial(self._slots.stop, _PATIENCE))
-        self._slots.start()
         self._committer = Committer(self._ledger, self._committed, self.timings)
         self._closing.append(self._committer.close)
+        self._teller = self._tell()
+        self._closing.append(partial(self._slots.stop, _PATIENCE))
+        self._slots.start()
         self._publish_facts()
         self._retained = RetainedStates(self._link, self._store, config.device)
         self._retained.update(camera.id for camera in config.camera)
@@ -177,6 +154,9 @@ class Daemon:
 
     def run(self, *, until_end: bool) -> None:
         """Close windows and publish until told to stop."""
+        for slot, tuner in zip(self._slots.values(), self._tuners, strict=True):
+            if slot.ground.wanted.tune and not until_end:
+                tuner.start()
         try:
             self._turn_over(until_end=until_end)
         finally:
@@ -230,6 +210,22 @@ class Daemon:
             daily_bytes=None if daily_mb is None else daily_mb * 1e6,
         )
 
+    def _tell(self) -> Teller:
+        return Teller(
+            config=lambda: self._config,
+            boot_id=self._boot_id,
+            started=self._started,
+            facts=self._facts,
+            slots=self._slots,
+            cameras=self._cameras,
+            hardware=self._hardware,
+            store=self._store,
+            ledger=self._ledger,
+            committer=self._committer,
+            remote=self._remote,
+            timings=self.timings,
+        )
+
     def _open_remote(self) -> RemoteConfig:
         settings = RemoteSettings(
             boot_id=self._boot_id,
@@ -259,8 +255,8 @@ class Daemon:
             cameras=self._cameras,
             ledger=self._ledger,
             drawn=self._drawn,
-            health=lambda: self._health(time.monotonic()),
-            facts=self._facts_message,
+            health=lambda: self._teller.health(time.monotonic()),
+            facts=self._teller.what_it_is,
             wall=time.time,
             redact=Redactor(privacy, lambda: self._config.camera, faces),
         )
@@ -302,6 +298,11 @@ class Daemon:
         self._closing.append(page.close)
         _log.info("the page is at %s", page.url)
 
+    def _frames(self, model: str) -> Frames:
+        """Of all cameras of a model since the start."""
+        found = [unit.frames_so_far() for unit in self.units if unit.model == model]
+        return Frames(sum(one.seen for one in found), sum(one.late for one in found))
+
     def _turn_over(self, *, until_end: bool) -> None:
         state_due = health_due = time.monotonic()
         while not self.stopped:
@@ -316,7 +317,7 @@ class Daemon:
                 self._publish_states()
                 state_due = now + self._config.state_seconds
             if now >= health_due:
-                self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
+                self._link.state(Topic(self._config.device, Channel.HEALTH), self._teller.health(now))
                 health_due = now + self._config.health_seconds
             if until_end and self._cameras.ended:
                 break
@@ -333,6 +334,8 @@ class Daemon:
 
     def _finish(self) -> None:
         """Count what is under way, close the window early, and give the broker a moment to take it."""
+        for tuner in self._tuners:
+            tuner.stop(_PATIENCE)
         self._cameras.close(_PATIENCE)
         self._slots.stop(_PATIENCE)
         self._turn()
@@ -340,7 +343,7 @@ class Daemon:
         self._commit(self._clock.window.cut(now))
         self._committer.close()
         self._publish_states()
-        self._link.state(Topic(self._config.device, Channel.HEALTH), self._health(now))
+        self._link.state(Topic(self._config.device, Channel.HEALTH), self._teller.health(now))
         self._link.stop()
 
     def _commit(self, window: ClockWindow) -> None:
@@ -363,55 +366,12 @@ class Daemon:
             state = unit.state(self._ledger.totals, wall)
             self._link.state(Topic(self._config.device, Channel.CAMERA_STATE, unit.id), state)
 
-    def _health(self, now: float) -> Health:
-        try:
-            outbox = self._store.status()
-        except StorageError as error:
-            _log.error("%s", error)
-            outbox = None
-        return Health(
-            device=self._config.device,
-            at=utc_text(time.time()),
-            uptime=round(now - self._started, 1),
-            rss_mb=resident_mb(),
-            outbox_waiting=outbox.waiting if outbox else None,
-            outbox_dropped=outbox.dropped if outbox else None,
-            windows_held=self._committer.windows_held,
-            windows_lost=self._ledger.windows_lost,
-            disk_bytes_per_day=outbox.written_per_day if outbox else None,
-            published_ms=self.timings.latency("published"),
-            cameras={unit.id: unit.health(now) for unit in self.units},
-            models=self._slots.health(),
-            telemetry=self._hardware.telemetry(now),
-            shedding=self._hardware.shedding(now),
-        )
-
     def _hello(self) -> Hello:
-        desired = self._remote.desired
-        return Hello(
-            device=self._config.device,
-            boot_id=self._boot_id,
-            version=VERSION,
-            epoch=desired.epoch if desired else None,
-            config_revision=desired.config_revision if desired else None,
-            models=self._slots.digests,
-        )
+        return self._teller.hello()
 
     def _publish_facts(self) -> None:
-        self._link.state(Topic(self._config.device, Channel.FACTS), self._facts_message())
-
-    def _facts_message(self) -> FactsMessage:
-        return FactsMessage(
-            device=self._config.device,
-            labels=dict(self._config.labels),
-            facts={name: _plain(value) for name, value in self._facts.items()},
-            artifacts=self._slots.considered,
-        )
+        self._link.state(Topic(self._config.device, Channel.FACTS), self._teller.what_it_is())
 
 
 def _set_log_level(config: AgentConfig) -> None:
     logging.getLogger().setLevel(config.log_level.upper())
-
-
-def _plain(value: FactValue) -> str | int | float | bool | list[str]:
-    return list(value) if isinstance(value, tuple) else value

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.choose import Candidate, choose
+from agent.choose import Candidate, Preference, choose, setting_of
 from agent.engines.supply import Awaited, EngineSupply
+from agent.tuning.setting import Setting
 from contracts.config import RuntimeConfig
 from contracts.errors import EdgetallyError, NoArtifactFitsError
 from contracts.facts import Facts
@@ -49,14 +50,21 @@ class LoadedModel(RunningForm):
         artifact: see there.
         execution_precision: see there.
         lanes: opened on it, one caller each.
+        threads: of each lane.
     """
 
     lanes: tuple[Lane, ...]
+    threads: int = 1
 
     @property
     def form(self) -> RunningForm:
         """Itself without its lanes."""
         return RunningForm(self.spec, self.artifact, self.execution_precision)
+
+    @property
+    def setting(self) -> Setting:
+        """How it runs, as it is kept on disk."""
+        return setting_of(self.artifact, self.execution_precision, len(self.lanes), self.threads)
 
     @property
     def input_name(self) -> str:
@@ -93,31 +101,37 @@ class Selection:
 
 
 def load_model(
-    bundle: Bundle, facts: Facts, wanted: RuntimeConfig, engines: EngineSupply, serving: LoadedModel | None = None
+    bundle: Bundle,
+    facts: Facts,
+    wanted: RuntimeConfig,
+    engines: EngineSupply,
+    serving: LoadedModel | None = None,
+    *,
+    measured: Preference | None = None,
 ) -> Selection:
     """Choose an artifact, open its lanes, warm them and prove them on the bundle's golden samples.
 
     Args:
         bundle: an open bundle.
         facts: this box's.
-        wanted: lanes (default: one a core), threads, and what was asked for by name.
+        wanted: what was asked for by name.
         engines: those of this box, for artifacts that need one.
         serving: what serves already: where nothing better works it is taken as it is, and nothing of it is touched.
+        measured: what this box found to be best; without it a lane a core, of one thread.
 
     Raises:
         NoArtifactFitsError: no artifact fits and works here, and none is to be built.
     """
-    lanes = wanted.lanes or max(1, _cores(facts) // wanted.threads)
 
     def prove(candidate: Candidate) -> list[Lane]:
-        if serving is not None and _is(serving, candidate):
+        if serving is not None and serving.setting == candidate.setting:
             return list(serving.lanes)
         opened = open_artifact_lanes(
             bundle,
             candidate.artifact,
             execution_precision=candidate.execution_precision,
-            lanes=lanes,
-            threads=wanted.threads,
+            lanes=candidate.lanes,
+            threads=candidate.threads,
             entry=engines.engine(bundle.manifest.model.name, candidate.artifact),
         )
         try:
@@ -129,12 +143,13 @@ def load_model(
             raise
         return opened
 
-    choice = choose(bundle.manifest, facts, wanted, prove)
+    choice = choose(bundle.manifest, facts, wanted, prove, measured)
     model: LoadedModel | None = None
     if choice.candidate is not None:
-        is_same = serving is not None and _is(serving, choice.candidate)
+        is_same = serving is not None and serving.setting == choice.candidate.setting
         model = serving if is_same else _loaded(bundle, choice.candidate, choice.lanes)
-    return Selection(bundle.manifest.model.name, model, _considered(bundle, choice.refused), choice.awaited)
+    considered = _considered(bundle, choice.refused, _why(model, measured))
+    return Selection(bundle.manifest.model.name, model, considered, choice.awaited)
 
 
 def load_when_built(
@@ -172,13 +187,10 @@ def load_when_built(
             _log.warning("the engine of %s could not be built: %s", artifact, error)
 
 
-def _is(model: LoadedModel, candidate: Candidate) -> bool:
-    return (model.artifact, model.execution_precision) == (candidate.artifact, candidate.execution_precision)
-
-
 def _loaded(bundle: Bundle, candidate: Candidate, lanes: list[Lane]) -> LoadedModel:
     artifact, precision = candidate.artifact, candidate.execution_precision
-    return LoadedModel(artifact.tuned_spec(bundle.manifest.model, precision), artifact, precision, tuple(lanes))
+    spec = artifact.tuned_spec(bundle.manifest.model, precision)
+    return LoadedModel(spec, artifact, precision, tuple(lanes), candidate.threads)
 
 
 def _warm(lanes: list[Lane], artifact: Artifact) -> None:
@@ -188,11 +200,11 @@ def _warm(lanes: list[Lane], artifact: Artifact) -> None:
         lane.infer(tensors)
 
 
-def _considered(bundle: Bundle, refused: Mapping[str, str]) -> tuple[Considered, ...]:
+def _why(model: LoadedModel | None, measured: Preference | None) -> dict[str, str]:
+    """Artifact to why it serves, where that was measured."""
+    return {model.artifact.id: measured.why} if model and measured and model.setting == measured.first else {}
+
+
+def _considered(bundle: Bundle, refused: Mapping[str, str], taken: Mapping[str, str]) -> tuple[Considered, ...]:
     names = dict.fromkeys([*(artifact.id for artifact in bundle.manifest.artifacts), *refused])
-    return tuple(Considered(artifact=name, refused=refused.get(name)) for name in names)
-
-
-def _cores(facts: Facts) -> int:
-    count = facts.get("cpu.count", 1)
-    return count if isinstance(count, int) else 1
+    return tuple(Considered(artifact=name, refused=refused.get(name), why=taken.get(name)) for name in names)

@@ -12,6 +12,7 @@ from typing import Protocol
 from agent.engines.build import BuildNeeded
 from agent.lanes import LanePool
 from agent.model import LoadedModel, RunningForm, Selection
+from agent.tuning.setting import Setting
 from contracts.errors import EdgetallyError, NoArtifactFitsError
 from contracts.messages import Considered, EngineProgress
 from runtime.tensorrt.build import BuildCancelledError, BuildProgress
@@ -59,6 +60,7 @@ class Serving:
         self._progress: EngineProgress | None = None
         self._problem: NoArtifactFitsError | None = None
         self._stop = threading.Event()
+        self._choosing = threading.Lock()
         self._switching = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="engines", daemon=True)
 
@@ -83,6 +85,12 @@ class Serving:
         return model.form if model is not None else None
 
     @property
+    def setting(self) -> Setting | None:
+        """How what serves runs; None while nothing does."""
+        model = self._selection.model
+        return model.setting if model is not None else None
+
+    @property
     def considered(self) -> tuple[Considered, ...]:
         """Every artifact, with the reason where it does not serve."""
         return self._selection.considered
@@ -91,6 +99,13 @@ class Serving:
     def progress(self) -> EngineProgress | None:
         """How far the engine is that is being built."""
         return self._progress
+
+    def reconsider(self) -> None:
+        """Choose again, for who has learnt something; what serves goes on where nothing better works."""
+        try:
+            self._reconsider()
+        except EdgetallyError as error:
+            _log.warning("what serves goes on: %s", error)
 
     def check(self, *, patient: bool) -> None:
         """Raise where nothing serves and nothing will.
@@ -176,12 +191,13 @@ class Serving:
 
     def _reconsider(self) -> None:
         """Choose again; where that is another model it takes over, and the one before is closed."""
-        before = self._selection.model
-        selection = self._select(before)
-        model = selection.model
-        if model is not None and model is not before and not self._take_over(model):
-            return
-        self._selection = selection
+        with self._choosing:
+            before = self._selection.model
+            selection = self._select(before)
+            model = selection.model
+            if model is not None and model is not before and not self._take_over(model):
+                return
+            self._selection = selection
         self._tell(selection)
         self._changed()
 
@@ -219,7 +235,7 @@ class Serving:
             if one.refused is not None:
                 _log.info("refused %s: %s", one.artifact, one.refused)
             elif model is not None:
-                _log.info("running %s in %s with %d lanes", one.artifact, model.execution_precision, len(model.lanes))
+                _log.info("running %s%s", model.setting, f": {one.why}" if one.why else "")
         if model is None:
             _log.warning("nothing counts until an engine is built")
 

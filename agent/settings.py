@@ -19,11 +19,17 @@ from runtime.documents import load_toml
 
 ENV_PREFIX = "EDGETALLY_"
 _ENGINES = "engines"
+_TUNING = "tuning"
 
 
 def engines_dir(config: AgentConfig) -> Path:
     """Where the daemon keeps the engines that were built on this box."""
     return Path(config.state_dir) / _ENGINES
+
+
+def tuning_dir(config: AgentConfig) -> Path:
+    """Where it is kept what was measured on this box."""
+    return Path(config.state_dir) / _TUNING
 
 
 def user_engines_dir(environment: Mapping[str, str] = os.environ) -> Path:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from agent.engines.supply import EngineSupply
 from agent.lanes import LanePool
-from agent.model import RunningForm, load_model
+from agent.model import RunningForm
 from agent.serving import Serving
 from agent.settings import engines_dir
-from contracts.config import AgentConfig, ModelConfig
+from agent.tuning.ground import Ground
+from contracts.config import AgentConfig
 from contracts.facts import Facts
 from contracts.messages import Considered, ModelHealth
 from contracts.model_spec import ModelSpec
@@ -27,17 +28,22 @@ class Slot:
 
     Args:
         name: by which cameras ask for it.
-        bundle: where it is from.
+        ground: where it is from, and what there is to be measured of it here.
         ready: notified when a frame waits for it.
         pool: the lanes that its cameras' frames go through.
         serving: chooses what runs in them.
     """
 
     name: str
-    bundle: Bundle
+    ground: Ground
     ready: threading.Condition
     pool: LanePool
     serving: Serving
+
+    @property
+    def bundle(self) -> Bundle:
+        """Its bundle, open."""
+        return self.ground.bundle
 
     @property
     def spec(self) -> ModelSpec:
@@ -71,9 +77,7 @@ class Slots(Mapping[str, Slot]):
 
     def __init__(self, config: AgentConfig, facts: Facts, changed: Callable[[], None]) -> None:
         self.engines = EngineSupply(engines_dir(config), facts)
-        self._slots = {
-            name: _open(name, model, config, facts, self.engines, changed) for name, model in config.slots.items()
-        }
+        self._slots = {name: _open(name, config, facts, self.engines, changed) for name in config.slots}
 
     def __getitem__(self, name: str) -> Slot:
         return self._slots[name]
@@ -135,19 +139,12 @@ class Slots(Mapping[str, Slot]):
             slot.serving.stop(max(0.0, deadline - time.monotonic()))
 
 
-def _open(
-    name: str,
-    model: ModelConfig,
-    config: AgentConfig,
-    facts: Facts,
-    engines: EngineSupply,
-    changed: Callable[[], None],
-) -> Slot:
-    bundle = open_bundle(Path(model.bundle))
+def _open(name: str, config: AgentConfig, facts: Facts, engines: EngineSupply, changed: Callable[[], None]) -> Slot:
+    bundle = open_bundle(Path(config.slots[name].bundle))
+    ground = Ground.of(config, bundle, facts, engines, name)
     ready = threading.Condition()
     pool = LanePool([], ready)
-    select = partial(load_model, bundle, facts, model.runtime or config.runtime, engines)
-    return Slot(name, bundle, ready, pool, Serving(pool, select, partial(engines.build, bundle), changed))
+    return Slot(name, ground, ready, pool, Serving(pool, ground.select, partial(engines.build, bundle), changed))
 
 
 def _health(serving: Serving) -> ModelHealth:

@@ -26,6 +26,9 @@ Blurred = Literal["faces", "plates", "people"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 """What is said on stderr."""
 
+Goal = Literal["throughput", "latency"]
+"""What a setting of the runtime is to be best at: most frames a second, or a frame soonest."""
+
 PictureSize = tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]]
 """Width and height in pixels."""
 
@@ -190,12 +193,17 @@ class BrokerConfig(WrittenModel):
 
 
 class RuntimeConfig(WrittenModel):
-    """How the artifact is run; None lets the agent choose."""
+    """How the artifact is run; what is left out the agent chooses, and what is set it never changes."""
 
     artifact: str | None = Field(None, description="take this artifact, or refuse")
     execution_precision: str | None = Field(None, description="run with this precision, or refuse")
     lanes: int | None = Field(None, ge=1, le=64, description="inferences at once")
-    threads: int = Field(1, ge=1, le=64, description="threads a lane")
+    threads: int | None = Field(None, ge=1, le=64, description="threads a lane")
+    tune: bool = Field(default=True, description="measure on this box what of the rest is best, and take it")
+    goal: Goal | None = Field(
+        None,
+        description="what is best; else least CPU that keeps up with the cameras' `fps`, without these throughput",
+    )
 
 
 class ModelConfig(WrittenModel):

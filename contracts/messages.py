@@ -217,14 +217,16 @@ class Hello(MachineModel):
 
 
 class Considered(MachineModel):
-    """An artifact that was looked at; ``refused`` is why it was not taken, None for the one that was.
+    """An artifact that was looked at.
 
-    ``model`` is the slot whose bundle it is of.
+    ``refused`` is why it was not taken, None for the one that was; ``why`` is why that one was, where it was measured
+    on this box. ``model`` is the slot whose bundle it is of.
     """
 
     artifact: str
     refused: str | None
     model: Id = "main"
+    why: str | None = None
 
 
 class FactsMessage(MachineModel):

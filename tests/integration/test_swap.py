@@ -415,7 +415,7 @@ class TestEngines:
         turning = Turning(daemon)
         source.let(3)
         assert why(daemon) == {"jetson/int8": "its engine is being built; nothing serves until then"}
-        until(lambda: daemon._health(0.0).models["main"].building is not None, "no progress is told")
+        until(lambda: daemon._teller.health(0.0).models["main"].building is not None, "no progress is told")
         (unit,) = daemon.units
         until(lambda: unit.state({}, 0.0).quality == "model_error", "it is not said that nothing counts")
         assert unit.state({}, 0.0).count is None
@@ -466,7 +466,7 @@ class TestEngines:
         box.behaves(build="hang")
         bundle = box.bundle()
         daemon, _ = box.daemon(bundle)
-        until(lambda: daemon._health(0.0).models["main"].building is not None, "it does not begin")
+        until(lambda: daemon._teller.health(0.0).models["main"].building is not None, "it does not begin")
         daemon.close()
         box.behaves()
         again, _ = box.daemon(bundle)

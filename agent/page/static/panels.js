@@ -105,7 +105,7 @@ export function artifactPage() {
         table(["artifact", "", "why"], state.facts.artifacts.filter((one) => one.model === name).map((one) => [
           one.artifact,
           one.refused === null ? make("span", { class: "chip", "data-quality": "good" }, "taken") : make("span", { class: "chip" }, "refused"),
-          one.refused ?? "the best that fits and works here",
+          one.refused ?? one.why ?? "the best that fits and works here",
         ])))),
       make("div", { class: "panel" }, make("h2", {}, "What this box is"), pairs([
         ...Object.entries(state.facts.labels),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from agent.choose import Candidate, Choice, candidates, choose
+from agent.choose import Candidate, Choice, Preference, candidates, choose, setting_of
 from agent.engines.build import BuildNeeded
 from agent.engines.key import EngineKey
 from agent.engines.supply import Awaited, EngineMissingError
@@ -253,3 +253,68 @@ class TestEngines:
         with pytest.raises(NoArtifactFitsError, match="no memory") as caught:
             choose(manifest(one={}), FACTS, ANY, self.missing(math.inf, "no memory"))
         assert caught.value.refusals == {"one/fp32": "no memory"}
+
+
+class TestMeasuredHere:
+    """What this box measured comes first, as long as it fits and changes nothing that was asked for."""
+
+    @staticmethod
+    def preference(manifest: Manifest, number: int, *, digest: str = "", lanes: int = 3) -> Preference:
+        chosen = manifest.artifacts[number]
+        first = setting_of(chosen, "f32", lanes, 2)
+        changed = first.model_copy(update={"digest": digest or first.digest})
+        return Preference(changed, "measured here: 71 fps against 48", {"one/fp32": "measured here: 48 fps against 71"})
+
+    def test_it_is_taken_with_its_lanes_and_the_figures_tell_why_others_are_not(
+        self, manifest: Callable[..., Manifest]
+    ) -> None:
+        made = manifest(one={}, two={}, three={})
+        choice = choose(made, FACTS, ANY, opens, self.preference(made, 1))
+        assert taken(choice).setting == self.preference(made, 1).first
+        assert choice.refused == {
+            "one/fp32": "measured here: 48 fps against 71",
+            "three/fp32": "two/fp32 comes before it",
+        }
+
+    def test_where_it_fails_the_usual_order_follows_and_nothing_claims_figures(
+        self, manifest: Callable[..., Manifest]
+    ) -> None:
+        made = manifest(one={}, two={})
+        preference = self.preference(made, 1)
+
+        def prove(candidate: Candidate) -> list[Lane]:
+            if candidate.setting == preference.first:
+                raise DeviceError("no memory")
+            return [ConstantLane(1)]
+
+        choice = choose(made, FACTS, ANY, prove, preference)
+        assert taken(choice).artifact.id == "one/fp32"
+        assert choice.refused == {"two/fp32": "in f32 with 3 lanes of 2 threads: no memory"}
+
+    def test_its_own_usual_setting_may_serve_in_its_place(self, manifest: Callable[..., Manifest]) -> None:
+        made = manifest(one={})
+        preference = self.preference(made, 0)
+
+        def prove(candidate: Candidate) -> list[Lane]:
+            if candidate.lanes == preference.first.lanes:
+                raise DeviceError("no memory")
+            return [ConstantLane(1)]
+
+        choice = choose(made, FACTS, ANY, prove, preference)
+        assert (taken(choice).lanes, taken(choice).threads) == (1, 1)
+        assert choice.refused == {"one/fp32 in f32 with 3 lanes of 2 threads": "no memory"}
+
+    @pytest.mark.parametrize("wanted", [{"artifact": "one/fp32"}, {"lanes": 2}, {"threads": 1}])
+    def test_what_is_asked_for_by_name_goes_before(
+        self, manifest: Callable[..., Manifest], wanted: dict[str, Any]
+    ) -> None:
+        made = manifest(one={}, two={})
+        choice = choose(made, FACTS, RuntimeConfig.model_validate(wanted), opens, self.preference(made, 1))
+        assert taken(choice).artifact.id == "one/fp32"
+        assert taken(choice).lanes == wanted.get("lanes", 1)
+
+    def test_other_bytes_under_the_same_name_were_not_measured(self, manifest: Callable[..., Manifest]) -> None:
+        made = manifest(one={}, two={})
+        choice = choose(made, FACTS, ANY, opens, self.preference(made, 1, digest="f" * 64))
+        assert taken(choice).artifact.id == "one/fp32"
+        assert choice.refused == {"two/fp32": "one/fp32 comes before it"}

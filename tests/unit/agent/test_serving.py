@@ -231,3 +231,28 @@ def test_a_model_that_comes_while_the_agent_ends_is_closed_and_runs_nowhere(stag
     stage.until(lambda: lane(second).closed)
     assert lane(first).closed
     assert stage.serving.form == first.form
+
+
+class TestReconsider:
+    """Who learnt something has it chosen again; that never ends what serves."""
+
+    def test_the_better_one_takes_over(self, stage: Stage) -> None:
+        first, second = stage.model(1), stage.model(0)
+        stage.start(stage.selection(first), stage.selection(second))
+        assert stage.serving.setting == first.setting
+        stage.serving.reconsider()
+        assert stage.serving.setting == second.setting
+        assert lane(first).closed
+        assert stage.changes == 1
+
+    @pytest.mark.parametrize("error", [NoArtifactFitsError("fake", {}), DeviceError("the bundle is gone")])
+    def test_where_that_fails_what_serves_goes_on(self, stage: Stage, error: Exception) -> None:
+        first = stage.model(1)
+        stage.start(stage.selection(first), error)
+        stage.serving.reconsider()
+        assert stage.serving.setting == first.setting
+        assert not lane(first).closed
+
+    def test_nothing_serves_before_an_engine_is_there(self, stage: Stage) -> None:
+        stage.start(stage.selection(None, stage.awaited(3600.0)))
+        assert stage.serving.setting is None

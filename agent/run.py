@@ -1,0 +1,43 @@
+"""Running the agent as a program: signals, faults of its threads, exit codes."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from agent.daemon import Daemon
+from agent.rpc.restart import RESTART_EXIT_CODE
+from agent.thread_faults import ThreadFaults
+from contracts.config import AgentConfig
+from contracts.errors import DeviceError
+
+
+def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_end: bool = False) -> int:
+    """Run until SIGTERM or SIGINT, or until every source has ended.
+
+    Args:
+        config: all settings of this box itself; what came from afar is laid over them.
+        keys: the operators' keys, as of `Daemon`.
+        until_end: stop when every source has ended.
+
+    Returns:
+        The exit code: another one than 0 asks whoever started it to start it anew.
+
+    Raises:
+        EdgetallyError: it cannot start: settings, bundle, artifact or disk; or, until the end, a source broke.
+        RuntimeError: a fault ended one of its threads.
+    """
+    daemon = Daemon(config, keys=keys)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    with ThreadFaults(daemon.stop) as faults:
+        try:
+            daemon.start()
+            daemon.run(until_end=until_end)
+            broken = [unit.problem for unit in daemon.units if unit.problem]
+        finally:
+            daemon.close()
+    faults.raise_first()
+    if until_end and broken and not daemon.stopped:
+        raise DeviceError("; ".join(broken))
+    return RESTART_EXIT_CODE if daemon.restarting else 0
