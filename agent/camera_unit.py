@@ -28,7 +28,8 @@ from agent.timings import Timings
 from agent.tuning.pace import Frames
 from agent.view import QUALITY_OF, ViewWatch
 from contracts.config import CameraConfig
-from contracts.messages import CameraHealth, CameraState, Quality
+from contracts.health import CameraHealth
+from contracts.messages import CameraState, Quality
 from contracts.model_spec import ModelSpec
 from contracts.output_spec import DensityOutput
 from runtime.decoders.table import Decoder, open_decoder

@@ -16,7 +16,7 @@ from agent.shedding import Shedder
 from agent.telemetry.sampler import Sampler
 from agent.telemetry.table import find_readers
 from contracts.config import AgentConfig, CameraConfig
-from contracts.messages import SheddingState, Telemetry
+from contracts.health import SheddingState, Telemetry
 
 _log = logging.getLogger(__name__)
 

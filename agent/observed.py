@@ -9,7 +9,8 @@ from agent.camera_set import CameraSet
 from agent.drawn import DrawnChanges
 from agent.ledger import Ledger
 from agent.page.ports import AgentState, Look, Ports, Redact, WatchedCamera
-from contracts.messages import FactsMessage, Health
+from contracts.health import Health
+from contracts.messages import FactsMessage
 from contracts.model_spec import ModelSpec
 from contracts.version import VERSION
 

@@ -14,7 +14,8 @@ from agent.lanes import LanePool
 from agent.model import LoadedModel, RunningForm, Selection
 from agent.tuning.setting import Setting
 from contracts.errors import EdgetallyError, NoArtifactFitsError
-from contracts.messages import Considered, EngineProgress
+from contracts.health import EngineProgress
+from contracts.messages import Considered
 from runtime.tensorrt.build import BuildCancelledError, BuildProgress
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ Pure rules; docs/telemetry.md says why they are these.
 from __future__ import annotations
 
 from contracts.config import SheddingConfig
-from contracts.messages import SheddingState, Telemetry
+from contracts.health import SheddingState, Telemetry
 
 HYSTERESIS = 5.0  # degrees below hot before more frames are taken again
 CALM_ROUNDS = 4  # decisions in a row that find the box cool, for a step up; heat comes faster than it goes

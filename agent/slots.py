@@ -17,7 +17,8 @@ from agent.settings import engines_dir
 from agent.tuning.ground import Ground
 from contracts.config import AgentConfig
 from contracts.facts import Facts
-from contracts.messages import Considered, ModelHealth
+from contracts.health import ModelHealth
+from contracts.messages import Considered
 from contracts.model_spec import ModelSpec
 from runtime.bundle import Bundle, open_bundle
 

@@ -20,7 +20,8 @@ from agent.timings import Timings
 from contracts.config import AgentConfig
 from contracts.errors import StorageError
 from contracts.facts import Facts, FactValue
-from contracts.messages import FactsMessage, Health, Hello
+from contracts.health import Health
+from contracts.messages import FactsMessage, Hello
 from contracts.version import VERSION
 
 _log = logging.getLogger(__name__)

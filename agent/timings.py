@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from contracts.messages import StageLatency
+from contracts.health import StageLatency
 
 Stage = Literal["decode", "resize", "infer", "outputs", "count", "publish", "total", "published"]
 """``decode``: reading the source, scaling included; ``resize``: into the network's input; ``outputs``: decoding them;

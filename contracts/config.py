@@ -12,6 +12,7 @@ from typing_extensions import Self
 from contracts.documents import Id, WrittenModel
 from contracts.errors import WrittenError, did_you_mean
 from contracts.model_spec import Label
+from contracts.polygons import polygon_problem
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Unit, Unit]
@@ -45,7 +46,6 @@ _DISCOVERY_PREFIX = r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,7}$"
 _MOST_PORT = 65535
 _PAGE_PORT = 8080
 _SHORTEST_PASSWORD = 8
-_SMALLEST_AREA = 1e-6  # of the picture; below it a polygon is a line
 
 
 class LineConfig(WrittenModel):
@@ -380,28 +380,6 @@ def _refuse_doubles(what: str, names: list[str]) -> None:
 
 
 def _check_polygon(what: str, polygon: tuple[Point, ...]) -> None:
-    if _crosses_itself(polygon):
-        raise ValueError(f"{what}: its polygon should not cross itself")
-    if abs(_area(polygon)) < _SMALLEST_AREA:
-        raise ValueError(f"{what}: its polygon should enclose an area")
-
-
-def _area(polygon: tuple[Point, ...]) -> float:
-    """Signed area by the shoelace formula, in parts of the picture."""
-    pairs = zip(polygon, (*polygon[1:], polygon[0]), strict=True)
-    return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs) / 2
-
-
-def _crosses_itself(polygon: tuple[Point, ...]) -> bool:
-    edges = list(zip(polygon, (*polygon[1:], polygon[0]), strict=True))
-    count = len(edges)
-    return any(_cross(*edges[i], *edges[j]) for i in range(count) for j in range(i + 2, count) if (j + 1) % count != i)
-
-
-def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
-    """Whether the open segments a-b and c-d cross properly."""
-    return _side(a, b, c) * _side(a, b, d) < 0 and _side(c, d, a) * _side(c, d, b) < 0
-
-
-def _side(a: Point, b: Point, p: Point) -> float:
-    return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
+    problem = polygon_problem(polygon)
+    if problem is not None:
+        raise ValueError(f"{what}: {problem}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from contracts import desired, messages, rpc
+from contracts import desired, health, messages, rpc
 from contracts.config import AgentConfig
 from contracts.engine_recipe import EngineRecipe
 from contracts.manifest import Manifest
@@ -29,7 +29,7 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "crossing-event": messages.CrossingEvent,
     "quality-event": messages.QualityEvent,
     "state-event": messages.StateEvent,
-    "health": messages.Health,
+    "health": health.Health,
     "desired": desired.Desired,
     "desired-envelope": desired.SignedEnvelope,
     "operator-keys": desired.OperatorKeys,

@@ -13,7 +13,7 @@ from agent.drift.hours import Hour, HourOfWeek
 from agent.drift.rules import MOST_HOURS, judge_brightness, judge_empty, judge_scores, judge_sharpness
 from agent.drift.spread import Bins
 from agent.drift.words import sentence
-from contracts.messages import DRIFT_INDICATORS, CameraDrift, DriftIndicator, Indicator
+from contracts.health import DRIFT_INDICATORS, CameraDrift, DriftIndicator, Indicator
 
 _NO_CLOCK = "the clock is not known to be right"
 _NO_HOUR = "no hour is over yet"

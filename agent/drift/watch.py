@@ -19,7 +19,7 @@ from agent.drift.sight import Sight, sight_of
 from agent.drift.spread import bins_of, is_empty, spread_of
 from agent.host import clock_synced
 from contracts.config import CameraConfig
-from contracts.messages import CameraDrift
+from contracts.health import CameraDrift
 from contracts.model_spec import ModelSpec
 from runtime.results import Picture, Result
 

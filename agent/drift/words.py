@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from agent.drift.baseline import WEEKS
 from agent.drift.finding import Finding, Side
 from agent.drift.hours import HourOfWeek
-from contracts.messages import Indicator
+from contracts.health import Indicator
 
 _LOOK = "look at the live picture"
 

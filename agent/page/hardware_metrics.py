@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from contracts.messages import Accelerator, Health, Telemetry, Throttling
+from contracts.health import Accelerator, Health, Telemetry, Throttling
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name, values of its labels, value."""

@@ -12,15 +12,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from agent.page.hardware_metrics import Sample, of_hardware
 from agent.page.ports import AgentState
-from contracts.messages import (
-    DRIFT_INDICATORS,
-    CameraDrift,
-    CameraHealth,
-    CameraState,
-    DriftIndicator,
-    Quality,
-    StageLatency,
-)
+from contracts.health import DRIFT_INDICATORS, CameraDrift, CameraHealth, DriftIndicator, StageLatency
+from contracts.messages import CameraState, Quality
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

@@ -14,7 +14,8 @@ from agent.counting.counter import KIND_OF_DECODER, Kind
 from agent.counting.gaps import longest_gap
 from contracts.config import CameraConfig, LineConfig, ZoneConfig
 from contracts.documents import Id, MachineModel, WrittenModel
-from contracts.messages import CameraState, FactsMessage, Health
+from contracts.health import Health
+from contracts.messages import CameraState, FactsMessage
 from contracts.model_spec import ModelSpec
 from runtime.results import Picture, Result
 

@@ -16,7 +16,8 @@ from agent.page.client import PageAddress, read_state
 from agent.page.ports import AgentState
 from agent.settings import ENV_PREFIX, load_config
 from contracts.errors import TransportError, WrittenError
-from contracts.messages import CameraHealth, CameraState, Health
+from contracts.health import CameraHealth, Health
+from contracts.messages import CameraState
 
 _SECONDS = 1.0  # between two looks
 _NO_DATA = "-"

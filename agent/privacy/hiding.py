@@ -58,8 +58,9 @@ def touched(polygon: tuple[Point, ...], height: int, width: int) -> NDArray[np.b
     marked = np.zeros((height, width), np.bool_)
     corners = [(across * width, down * height) for across, down in polygon]
     for (x1, y1), (x2, y2) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        if y1 != y2:  # even and odd, by the edges to the left of a pixel's centre
-            marked ^= ((y1 <= y) != (y2 <= y)) & (x > x1 + (y - y1) / (y2 - y1) * (x2 - x1))
+        between = (y1 <= y) != (y2 <= y)  # even and odd, by the edges to the left of a pixel's centre
+        if between.any():  # never for an edge too flat to divide by its height
+            marked ^= between & (x > x1 + (y - y1) / (y2 - y1) * (x2 - x1))
     for (x1, y1), (x2, y2) in zip(corners, [*corners[1:], corners[0]], strict=True):
         share = np.linspace(0.0, 1.0, 4 * int(abs(x2 - x1) + abs(y2 - y1)) + 2)  # four points a pixel
         rows = (y1 + (y2 - y1) * share).astype(np.intp).clip(0, height - 1)

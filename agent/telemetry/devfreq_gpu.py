@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.telemetry.reading import Reading
 from agent.telemetry.sysfs import found, scaled, text
-from contracts.messages import Accelerator
+from contracts.health import Accelerator
 
 _IS_GPU = re.compile(r"gpu|gpc|mali|3d0|gm20b|gp10b|gv11b|ga10b", re.IGNORECASE)
 """In a devfreq device's name: ``57000000.gpu``, ``17000000.ga10b``, ``gpu-gpc-0``, ``fb000000.gpu``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.telemetry.reading import Differences, Reading
 from agent.telemetry.sysfs import found, integer, scaled, text
-from contracts.messages import Accelerator
+from contracts.health import Accelerator
 
 _INTEL = "0x8086"
 _MILLI = 1e-3

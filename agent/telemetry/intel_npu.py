@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.telemetry.reading import Differences, Reading
 from agent.telemetry.sysfs import found, scaled
-from contracts.messages import Accelerator
+from contracts.health import Accelerator
 
 _MICRO = 1e-6
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from agent.telemetry.reading import Reading, Sensor
-from contracts.messages import Accelerator
+from contracts.health import Accelerator
 
 _DRIVER = "proc/driver/nvidia/version"
 _HELD: Mapping[str, str] = {

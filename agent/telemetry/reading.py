@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from contracts.messages import Accelerator
+from contracts.health import Accelerator
 
 
 @dataclass(frozen=True)

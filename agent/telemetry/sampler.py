@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from agent.limited_log import LimitedLog
 from agent.telemetry.reading import Reader, Reading
 from agent.telemetry.summary import Spells, summary
-from contracts.messages import Telemetry
+from contracts.health import Telemetry
 
 _log = logging.getLogger(__name__)
 _faults = LimitedLog(_log, seconds=3600.0)

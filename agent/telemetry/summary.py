@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from agent.telemetry.reading import Reading, Sensor
-from contracts.messages import Telemetry, Temperature, Throttling
+from contracts.health import Telemetry, Temperature, Throttling
 
 MARGIN = 5.0  # degrees below the point at which the board slows itself down
 DEFAULT_TRIP = 80.0  # degrees, where a sensor does not say where that is

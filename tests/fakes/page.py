@@ -9,21 +9,18 @@ import numpy as np
 
 from agent.page.ports import AgentState, CameraProposal, Look, Outcome, Ports, Redact, WatchedCamera, as_it_is
 from contracts.config import LineConfig, ZoneConfig
-from contracts.messages import (
+from contracts.health import (
     Accelerator,
     CameraHealth,
-    CameraState,
-    Considered,
-    FactsMessage,
     Health,
     ModelHealth,
-    Quality,
     SheddingState,
     StageLatency,
     Telemetry,
     Temperature,
     Throttling,
 )
+from contracts.messages import CameraState, Considered, FactsMessage, Quality
 from runtime.results import DensityMap, Detections
 from runtime.synthetic_road import RoadSettings, SyntheticRoad
 

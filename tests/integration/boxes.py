@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from contracts.messages import CountReport, CrossingEvent, Health
+from contracts.health import Health
+from contracts.messages import CountReport, CrossingEvent
 from tests.integration.brokers import Mosquitto, Watcher
 from tests.integration.squares import camera, crossed_after, write_bundle, write_pictures
 from tools.billing.bill import Bill, make_bill

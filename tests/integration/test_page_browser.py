@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contracts.messages import ModelHealth
+from contracts.health import ModelHealth
 from tests.fakes.page import LINE, ZONE, FakeAgent
 from tests.integration.browser import Browser, Tab
 from tests.integration.pages import Visitor, page_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from contracts.documents import MachineModel
-from contracts.messages import StageLatency
+from contracts.health import StageLatency
 
 
 class Job(MachineModel):

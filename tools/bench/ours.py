@@ -12,7 +12,7 @@ from agent.cameras.table import open_source
 from agent.daemon import Daemon
 from agent.timings import Stage, Timings
 from contracts.config import AgentConfig, CameraConfig
-from contracts.messages import StageLatency
+from contracts.health import StageLatency
 from tools.bench.job import Job, Measured
 from tools.bench.memory import peak_mb
 

@@ -16,7 +16,7 @@ from agent.daemon import Daemon
 from agent.timings import percentiles
 from contracts.config import AgentConfig, CameraConfig
 from contracts.errors import EdgetallyError
-from contracts.messages import StageLatency
+from contracts.health import StageLatency
 from runtime.backends.table import open_lanes
 from tools.bench.memory import peak_mb
 from tools.capacity_bench.cpu import OBSERVER, Spent, WatchedSource, between, watched

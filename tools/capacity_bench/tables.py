@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from contracts.messages import StageLatency
+from contracts.health import StageLatency
 from tools.bench.job import Measured
 from tools.capacity_bench.cpu import DECODE, INFERENCE, around
 from tools.capacity_bench.job import Carried

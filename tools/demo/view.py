@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contracts.messages import CameraHealth, CameraState
+from contracts.health import CameraHealth
+from contracts.messages import CameraState
 from tools.demo.truth import Truth
 from tools.demo.watch import Seen
 

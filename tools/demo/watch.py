@@ -12,7 +12,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
 from contracts.errors import BrokerError, WrittenError
-from contracts.messages import CameraState, CountReport, FactsMessage, Health, Status
+from contracts.health import Health
+from contracts.messages import CameraState, CountReport, FactsMessage, Status
 from contracts.topics import ROOT, Channel, Topic
 
 View = TypeVar("View")

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from contracts.messages import DRIFT_INDICATORS, Indicator
+from contracts.health import DRIFT_INDICATORS, Indicator
 from runtime.console import run_program
 from tools.drift_sim.clips import worse_clips
 from tools.drift_sim.road import Road

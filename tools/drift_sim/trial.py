@@ -10,7 +10,7 @@ from itertools import islice
 from agent.drift.baseline import Baseline
 from agent.drift.judge import Judge
 from agent.drift.spread import SCORES
-from contracts.messages import DRIFT_INDICATORS, Indicator
+from contracts.health import DRIFT_INDICATORS, Indicator
 from tools.drift_sim.road import Fault, Road, hours_of
 
 TRAINED = 6  # weeks before something happens to a camera

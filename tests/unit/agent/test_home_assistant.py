@@ -16,7 +16,8 @@ from agent.mqtt.ports import ForeignTopic, Received
 from contracts.config import AgentConfig
 from contracts.documents import MachineModel, read_document
 from contracts.errors import DocumentError, StorageError
-from contracts.messages import CameraHealth, CameraState, Health, SheddingState, StageLatency, StateNow, Telemetry
+from contracts.health import CameraHealth, Health, SheddingState, StageLatency, Telemetry
+from contracts.messages import CameraState, StateNow
 from contracts.model_spec import ModelSpec
 from contracts.output_spec import ClassesOutput, HeadSpec
 from contracts.topics import Topic

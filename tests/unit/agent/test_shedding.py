@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.shedding import CALM_ROUNDS, HYSTERESIS, Shedder, is_cool, strain
 from contracts.config import SheddingConfig
-from contracts.messages import Telemetry, Temperature, Throttling
+from contracts.health import Telemetry, Temperature, Throttling
 
 HOT = 80.0
 HOLD = 30.0

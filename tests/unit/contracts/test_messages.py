@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from contracts.messages import CountReport, Health
+from contracts.health import Health
+from contracts.messages import CountReport
 
 
 def test_a_report_from_before_models_were_swapped_names_one_digest_at_most() -> None:

@@ -17,7 +17,7 @@ from agent.drift.finding import Finding, Latch, Side
 from agent.drift.hours import Hour, HourOfWeek
 from agent.drift.judge import Judge
 from agent.drift.spread import SCORES
-from contracts.messages import DRIFT_INDICATORS, CameraDrift, Indicator
+from contracts.health import DRIFT_INDICATORS, CameraDrift, Indicator
 from tests.fakes.drift import GOOD, an_hour, usual_hours
 
 WEAK = (0, 0, 120, 300, 440, 400, 240, 80, 20, 0)

@@ -15,7 +15,8 @@ from rich.console import Console
 from agent.page.metrics import METRICS, exposition, samples
 from agent.page.ports import AgentState
 from agent.page.top import table
-from contracts.messages import ModelHealth, StateNow, Telemetry
+from contracts.health import ModelHealth, Telemetry
+from contracts.messages import StateNow
 from tests.fakes.page import FakeAgent
 
 ROOT = Path(__file__).parents[4]

@@ -8,7 +8,7 @@ import pytest
 
 from agent.telemetry.summary import Spells, summary
 from agent.telemetry.table import find_readers
-from contracts.messages import Accelerator, Telemetry, Temperature
+from contracts.health import Accelerator, Telemetry, Temperature
 from tests.unit.agent.trees import BOARDS, tree
 
 

@@ -15,7 +15,7 @@ from agent.telemetry.reading import Differences, Reading, Sensor
 from agent.telemetry.summary import Spells, summary
 from agent.telemetry.sysfs import apart, harmless, integer, text
 from agent.telemetry.table import find_readers
-from contracts.messages import Accelerator, Telemetry
+from contracts.health import Accelerator, Telemetry
 from tests.fakes.nvml import FakeGpu, FakeNvml
 from tests.unit.agent.trees import BOARDS, tree
 
