@@ -27,7 +27,7 @@ from runtime.backends.quiet_openvino import hints, ov
 # the version that wrote it.
 _BY_OPSET = {11: "2023.0", 12: "2023.1", 13: "2023.2", 14: "2024.0", 15: "2024.5"}
 _OLDEST = "2022.3"
-_OPTIONS = ({}, {"whole_range": "vnni"})
+_OPTIONS: tuple[dict[str, str], ...] = ({}, {"whole_range": "vnni"})
 _EXECUTED = frozenset({"f32", "bf16", "f16"})
 _WORK = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution"})
 _RUN_AS = {"FP32": "f32", "f32": "f32", "BF16": "bf16", "bf16": "bf16", "FP16": "f16", "f16": "f16"}

@@ -79,9 +79,9 @@ def test_the_whole_model_runs_in_the_types_asked_for(
 
 
 OTHERS = {
-    target.name: target.options
+    target.name: dict(target.options)
     for target in all_targets()
-    if target.family == "qnn" and target.options not in (V68, V73)
+    if target.family == "qnn" and dict(target.options) not in (V68, V73)
 }
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contracts.config import CameraConfig
 from contracts.manifest import Artifact
@@ -119,31 +118,9 @@ def _onnxruntime(path: str, artifact: Artifact, lanes: int) -> list[Infer]:
     return [lane() for _ in range(lanes)]
 
 
-def _tflite(path: str, artifact: Artifact, lanes: int) -> list[Infer]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    del artifact
-
-    def lane() -> Infer:
-        interpreter = Interpreter(model_path=path, num_threads=1)
-        interpreter.allocate_tensors()
-        (frame,) = interpreter.get_input_details()
-        results = [detail["index"] for detail in interpreter.get_output_details()]
-
-        def infer(tensor: NDArray[np.uint8]) -> object:
-            interpreter.set_tensor(frame["index"], tensor)
-            interpreter.invoke()
-            return [interpreter.get_tensor(index) for index in results]
-
-        return infer
-
-    return [lane() for _ in range(lanes)]
-
-
 _RUNTIMES: dict[str, Callable[[str, Artifact, int], list[Infer]]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
-    "tflite": _tflite,
 }
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ def test_a_shift_of_the_scores_is_taken_back() -> None:
     true = np.random.default_rng(0).random(3200)
     tuned = tune(detector(0.3), true - 0.05, counted(true, 0.3))
     assert tuned is not None
+    assert tuned.score is not None
     assert tuned.score == pytest.approx(0.25, abs=1e-3)
     assert counted(true - 0.05, tuned.score) == counted(true, 0.3)
 
