@@ -38,9 +38,9 @@ _Result = TypeVar("_Result")
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`; an IR is packed as it is, so its precision is what it holds."""
     if dict(job.options) not in _OPTIONS:
+        came = ", ".join(f"{key!r} = {value!r}" for key, value in job.options.items())
         raise DocumentError(
-            "the target's options",
-            [f"expected whole_range = 'vnni' or none, got {dict(job.options)!r}; mend the target"],
+            "the target's options", [f"expected whole_range = 'vnni' or none, got {came}; mend the target"]
         )
     if job.folded is not None:
         made = {"int8"} if job.quantised else {"fp32", "fp16", "int8"}
