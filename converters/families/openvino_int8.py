@@ -18,7 +18,7 @@ WHOLE_RANGE, _FULL = "whole-range", "full-bias-correction"
 METHODS = ("mixed", WHOLE_RANGE, _FULL)
 """Symmetric weights of seven bits and asymmetric activations, with a fast correction of biases; then weights of all
 eight bits, which overflow on processors without VNNI (yolox-nano: the counts of 186 pictures scattered by 0.76 about
-those of FP32 instead of by 0.89); then, of seven bits again, also histograms for the ranges and a correction layer by
+those of FP32 instead of by 0.90); then, of seven bits again, also histograms for the ranges and a correction layer by
 layer, which took MobileNetV3-small from -15.8 to -1.2 points (NNCF's own reference data)."""
 
 
