@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from runtime.bundle import Bundle
 
 
+_WIDTH = 160  # where there is no terminal to ask: a log, CI
+
+
 def bench(
     bundle: Annotated[Path, typer.Argument(help="A bundle that `edgetally-convert build` wrote.")],
     *,
@@ -75,7 +78,7 @@ def _print(bundle: Bundle, rows: tuple[Row, ...]) -> None:
     from converters.speed import speed_of
     from runtime.environment import host_name
 
-    console = Console()
+    console = Console(width=None if Console().is_terminal else _WIDTH)
     console.print(Text(f"{bundle.manifest.model.name} {bundle.manifest.model.version} on {host_name()}"))
     table = Table("artifact", "in", "lanes x threads")
     for heading in ("p50 ms", "p90", "p99", "n", "fps", "x fp32", "x default", "model MB", "peak MB", "load ms"):

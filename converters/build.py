@@ -17,7 +17,7 @@ from contracts.errors import DocumentError, EdgetallyError, ModelFileError, Unkn
 from contracts.manifest import MANIFEST_NAME, Manifest, manifest_digest
 from contracts.version import VERSION
 from converters.golden import write_golden
-from converters.ladder import Made
+from converters.made import Made
 from converters.make_target import Task, make_target
 from converters.options import with_options
 from converters.pack import check_place, new_bundle

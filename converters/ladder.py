@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import ArtifactError, DeviceError, RuntimeMissingError, StorageError
@@ -18,10 +18,12 @@ from contracts.measurement import Accuracy
 from converters.artifacts import checking_lanes, describe, with_host_stage
 from converters.fallback import QUANTISED, check_executed
 from converters.families.base import Emitted, Family, Job, Recipe
+from converters.made import Made
 from converters.material import Material
 from converters.parity import tolerance_of
 from converters.report.rows import Row, Status
 from converters.trial import Trial, try_lanes
+from converters.unsure import Unsure, might_be_surer
 from targets.load import Target
 
 _KEPT_OUT = (0.05, 0.15, 0.3)  # of all layers, a round each: the worst few usually carry most of the loss
@@ -31,21 +33,6 @@ Tell = Callable[[str], None]
 
 Rank = Callable[[], Sequence[str]]
 """The model's layers, the one that quantising harms most first; slow, so asked for once and only if needed."""
-
-
-@dataclass
-class Made:
-    """What became of a target: its artifacts, a row for everything that was tried, and warnings."""
-
-    artifacts: list[Artifact] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def add(self, other: Made) -> None:
-        """Take in what another precision or target gave."""
-        self.artifacts += other.artifacts
-        self.rows += other.rows
-        self.warnings += other.warnings
 
 
 @dataclass(frozen=True)
@@ -80,23 +67,25 @@ class Ladder:
         Raises:
             StorageError: the disk is full or not writable.
         """
-        made = Made()
-        for recipe in self._recipes(precision, made):
+        folder = self.root / "artifacts" / self.target.name / precision
+        made, unsure = Made(), Unsure(folder)
+        for recipe in self._recipes(precision, made, unsure):
             self.tell(f"{self.target.name} {_name(recipe)}")
-            folder = self.root / "artifacts" / self.target.name / precision
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             attempt = self._attempt(recipe, folder)
-            if attempt.artifacts:
+            if attempt.artifacts and not might_be_surer(attempt):
+                made.add(unsure.dropped())
                 made.add(attempt)
                 return made
-            shutil.rmtree(folder)
-            made.add(attempt)
-            if not any(row.status == "left out" for row in attempt.rows):
-                return made  # it could not be made or run: another way of finding ranges does not mend that
+            made.add(unsure.offer(attempt) if attempt.artifacts else attempt)
+            shutil.rmtree(folder, ignore_errors=True)
+            if not any(row.status in {"kept", "left out"} for row in attempt.rows):
+                break  # it could not be made or run: another way of finding ranges does not mend that
+        made.add(unsure.taken())
         return made
 
-    def _recipes(self, precision: str, made: Made) -> Iterator[Recipe]:
+    def _recipes(self, precision: str, made: Made, unsure: Unsure) -> Iterator[Recipe]:
         """What to try in turn; where the layers cannot be ranked, ``made`` says so."""
         methods = self.family.methods(self.job, precision)
         yield from (Recipe(precision, method) for method in methods)
@@ -111,7 +100,7 @@ class Ladder:
         for share in _KEPT_OUT[: self.rounds]:
             count = max(count + 1, round(len(worst) * share))  # a round keeps more out than the one before
             if count < len(worst):
-                yield Recipe(precision, _least_lossy(made.rows, methods), tuple(worst[:count]))
+                yield Recipe(precision, _least_lossy([*made.rows, *unsure.rows], methods), tuple(worst[:count]))
 
     def _attempt(self, recipe: Recipe, folder: Path) -> Made:
         try:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from contracts.errors import EdgetallyError, ModelFileError, StorageError
 from converters.families.base import Job
-from converters.ladder import Ladder, Made, Tell
+from converters.ladder import Ladder, Tell
+from converters.made import Made
 from converters.material import Material
 from converters.rank import rank
 from converters.report.rows import Row

@@ -9,21 +9,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from contracts.model_spec import ModelSpec
+from contracts.model_spec import DensityOutput, ModelSpec
 from contracts.output_spec import ClassesOutput, LandmarksOutput
 from converters.gate import Counts, Truth
 from converters.pictures.dataset import Dataset
 from converters.pictures.item import spread
 from converters.source import Model
+from converters.tune import loosest
 from runtime.decoders.table import open_decoder
 from runtime.metrics import agreeing, count_of
-from runtime.results import Result, Tensors
+from runtime.results import Detections, Result, Tensors
 
 PARITY_FRAMES = 16
 ANSWERING = (ClassesOutput, LandmarksOutput)
 """Outputs whose results are right or wrong: the budget is of the share of right ones, the accuracy."""
-TUNING_PICTURES = 64  # their raw outputs are held in memory while a threshold is looked for
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,22 @@ def counts_of(spec: ModelSpec, outputs: Iterable[Tensors], dataset: Dataset, ind
     return np.array([agreeing(result, answers[index]) for result, index in pairs], np.float64)
 
 
+def seen_of(spec: ModelSpec, outputs: Iterable[Tensors], dataset: Dataset, indices: Sequence[int]) -> Counts:
+    """What `converters.tune.tune` looks at: a density's counts, or the scores of what may be counted.
+
+    Arguments as in `counts_of`.
+    """
+    if isinstance(spec.output, DensityOutput):
+        return counts_of(spec, outputs, dataset, indices)
+    classes, results = class_ids(spec), results_of(loosest(spec), outputs, dataset, indices)
+    return np.concatenate([_scores(result, classes) for result in results], dtype=np.float64)
+
+
+def _scores(result: Result, classes: frozenset[int] | None) -> NDArray[np.float32]:
+    assert isinstance(result, Detections)  # all others are answers or densities
+    return result.scores if classes is None else result.scores[np.isin(result.class_ids, list(classes))]
+
+
 def results_of(
     spec: ModelSpec, outputs: Iterable[Tensors], dataset: Dataset, indices: Sequence[int]
 ) -> Iterator[Result]:
@@ -132,7 +149,7 @@ def make_material(model: Model, calibration: Dataset, evaluation: Dataset) -> Ma
     calibration, evaluation = (_with_answers(model, dataset) for dataset in (calibration, evaluation))
     judged = tuple(range(len(evaluation)))
     frames = tuple(spread(len(evaluation), PARITY_FRAMES))
-    tuning = tuple(spread(len(calibration), TUNING_PICTURES))
+    tuning = tuple(range(len(calibration)))
     counts = _reference_counts(model, evaluation, judged)
     truth = Truth("reference", counts, counts)
     if evaluation.counts is not None and evaluation.answers is None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from contracts.documents import MachineModel
 from contracts.errors import DocumentError, EdgetallyError
 from contracts.manifest import Artifact
-from converters.ladder import Made
+from converters.made import Made
 from converters.pack import locked, remove_abandoned, write_through
 from converters.report.rows import Row
 from runtime.bundle import sha256

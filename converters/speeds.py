@@ -11,7 +11,8 @@ from contracts.manifest import Artifact
 from contracts.measurement import Benchmark
 from contracts.model_spec import ModelSpec
 from converters.bench import job_of, run_benchmark
-from converters.ladder import Made, Tell
+from converters.ladder import Tell
+from converters.made import Made
 from converters.report.rows import Row
 from converters.request import Measuring
 from converters.speed import default_precision, ranked

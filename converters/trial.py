@@ -16,7 +16,7 @@ from contracts.measurement import Accuracy
 from contracts.model_spec import ModelSpec
 from converters.gate import Counts, judge
 from converters.golden import sample_indices
-from converters.material import Material, counts_of
+from converters.material import Material, counts_of, seen_of
 from converters.parity import compare, decoded_parity
 from converters.pictures.dataset import Dataset
 from converters.tune import tune
@@ -139,12 +139,9 @@ def _counts(runner: _Runner, spec: ModelSpec, material: Material, known: Mapping
 def _tuned(runner: _Runner, material: Material) -> Tuned | None:
     if material.calibration.answers is not None:
         return None  # no threshold makes an answer another one
-    outputs = list(runner.results(material.calibration, material.tuning, material))
-    return tune(
-        material.spec,
-        lambda spec: counts_of(spec, outputs, material.calibration, material.tuning),
-        material.tuning_counts,
-    )
+    outputs = runner.results(material.calibration, material.tuning, material)
+    seen = seen_of(material.spec, outputs, material.calibration, material.tuning)
+    return tune(material.spec, seen, float(material.tuning_counts.sum()))
 
 
 def _decoded(outputs: Sequence[Tensors], material: Material, spec: ModelSpec) -> DecodedParity:

@@ -89,6 +89,10 @@ class Emitted:
     rest: Path | None = None
 
 
+VNNI = Requirement(fact="cpu.isa", has_any=("avx512_vnni", "avx_vnni", "amx_int8"))
+"""Without it, products of unsigned and signed bytes are added in 16 bits on x86, which overflows."""
+
+
 class Family(Protocol):
     """What a family's module holds."""
 

@@ -11,7 +11,7 @@ import onnx
 
 from contracts.errors import ModelFileError
 from contracts.facts import Requirement
-from converters.families.base import Emitted, Job, Recipe, require_onnx
+from converters.families.base import VNNI, Emitted, Job, Recipe, require_onnx
 from converters.families.onnxruntime_dynamic import DYNAMIC, nothing_to_round, write_dynamic
 from converters.families.onnxruntime_int8 import METHODS, optimised, weight_type, write_quantised
 from converters.read import first_line, input_infos, opset, output_infos
@@ -67,10 +67,9 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
 
 
 def _instructions(job: Job, recipe: Recipe) -> tuple[Requirement, ...]:
-    """Without VNNI, products of unsigned and signed bytes are added in 16 bits, which overflows on x86."""
     if recipe.precision == "fp32" or job.options.get("int8") != "u8s8":
         return ()
-    return (Requirement(fact="cpu.isa", has_any=("avx512_vnni", "avx_vnni", "amx_int8")),)
+    return (VNNI,)
 
 
 def _floors(model: onnx.ModelProto) -> tuple[Requirement, ...]:

@@ -15,8 +15,8 @@ from contracts.errors import DocumentError, ModelFileError
 from contracts.facts import Requirement
 from contracts.manifest import TensorInfo
 from contracts.model_spec import InputSpec
-from converters.families.base import Emitted, Job, Recipe
-from converters.families.openvino_int8 import METHODS, quantised
+from converters.families.base import VNNI, Emitted, Job, Recipe
+from converters.families.openvino_int8 import METHODS, WHOLE_RANGE, quantised
 from converters.ir import check_ir, element_precision, read_ir
 from converters.quantize.graph import Graph, load_named
 from converters.quantize.heads import head_layers
@@ -27,6 +27,7 @@ from runtime.backends.quiet_openvino import hints, ov
 # the version that wrote it.
 _BY_OPSET = {11: "2023.0", 12: "2023.1", 13: "2023.2", 14: "2024.0", 15: "2024.5"}
 _OLDEST = "2022.3"
+_OPTIONS: tuple[dict[str, str], ...] = ({}, {"whole_range": "vnni"})
 _EXECUTED = frozenset({"f32", "bf16", "f16"})
 _WORK = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution"})
 _RUN_AS = {"FP32": "f32", "f32": "f32", "BF16": "bf16", "bf16": "bf16", "FP16": "f16", "f16": "f16"}
@@ -36,9 +37,10 @@ _Result = TypeVar("_Result")
 
 def precisions(job: Job, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """See `converters.families.base.Family`; an IR is packed as it is, so its precision is what it holds."""
-    if job.options:
+    if dict(job.options) not in _OPTIONS:
+        came = ", ".join(f"{key!r} = {value!r}" for key, value in job.options.items())
         raise DocumentError(
-            "the target's options", [f"OpenVINO's family knows none, got {min(job.options)!r}; mend the target"]
+            "the target's options", [f"expected whole_range = 'vnni' or none, got {came}; mend the target"]
         )
     if job.folded is not None:
         made = {"int8"} if job.quantised else {"fp32", "fp16", "int8"}
@@ -73,9 +75,14 @@ def emit(job: Job, recipe: Recipe, folder: Path) -> Emitted:
         inputs=tuple(_info(job.source, port) for port in saved.inputs),
         outputs=tuple(_info(job.source, port) for port in saved.outputs),
         rounded=recipe.precision in {"fp16", "int8"} and job.folded is not None,
-        floors=(Requirement(fact="runtime.openvino", at_least=_floor(entry)),),
+        floors=(Requirement(fact="runtime.openvino", at_least=_floor(entry)), *_instructions(job, recipe)),
         toolchain=toolchain,
     )
+
+
+def _instructions(job: Job, recipe: Recipe) -> tuple[Requirement, ...]:
+    """What the processor must have; graphics and NPU add products of bytes in 32 bits."""
+    return (VNNI,) if recipe.method == WHOLE_RANGE and job.options else ()
 
 
 def _key(recipe: Recipe) -> str:

@@ -12,7 +12,7 @@ import pytest
 from contracts.errors import ModelFileError
 from converters import build as building
 from converters.build import build
-from converters.ladder import Made
+from converters.made import Made
 from converters.make_target import Task, make_target
 from converters.report.write import read_report
 from converters.request import Request

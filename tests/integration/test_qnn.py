@@ -27,7 +27,7 @@ from runtime.backends.base import Lane
 from runtime.backends.table import open_lane, open_lanes
 from runtime.model_dir import read_model_dir
 from runtime.pictures import read_picture_scaled
-from targets.load import load_target
+from targets.load import all_targets, load_target
 from tests.data import data_dir
 from tests.unit.converters.networks import SIDE, density_net, finish
 from tests.unit.converters.test_qnn import FRAME, V68, V73, qnn_job
@@ -76,6 +76,24 @@ def test_the_whole_model_runs_in_the_types_asked_for(
     (expected,) = run_onnx(job.source, job.folded, "image", [picture])
     got = opened(emitted, options).infer({"image": picture})["density"]
     assert np.abs(got - expected["density"]).max() < off * np.abs(expected["density"]).max()
+
+
+OTHERS = {
+    target.name: dict(target.options)
+    for target in all_targets()
+    if target.family == "qnn" and dict(target.options) not in (V68, V73)
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_chip_that_a_target_names_gets_a_context_that_runs(name: str, tmp_path: Path) -> None:
+    job = qnn_job(tmp_path, OTHERS[name])
+    emitted = emit(tmp_path, job, Recipe("int8", "minmax"))
+    assert qnn.executed(emitted, "native") == {"int8": 2, "f16": 1}
+    assert job.folded is not None
+    (expected,) = run_onnx(job.source, job.folded, "image", [FRAME])
+    got = opened(emitted, OTHERS[name]).infer({"image": FRAME})["density"]
+    assert np.abs(got - expected["density"]).max() < 0.1 * np.abs(expected["density"]).max()
 
 
 def test_layers_kept_out_of_quantising_compute_in_fp16(tmp_path: Path) -> None:

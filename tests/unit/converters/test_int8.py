@@ -13,12 +13,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from contracts.errors import DocumentError, ModelFileError
-from contracts.facts import Requirement
 from converters.families import onnxruntime as onnx_family
 from converters.families import openvino as openvino_family
-from converters.families.base import Emitted, Family, Job, Recipe
+from converters.families.base import VNNI, Emitted, Family, Job, Recipe
 from converters.families.onnxruntime_int8 import METHODS as ONNX_METHODS
 from converters.families.openvino_int8 import METHODS as OPENVINO_METHODS
+from converters.families.openvino_int8 import WHOLE_RANGE
 from converters.fold import PREFIX, fold
 from converters.quantize.graph import normalised
 from converters.table import open_family
@@ -93,8 +93,8 @@ def density(family: str, entry: Path, frame: int) -> np.ndarray[tuple[int, ...],
         lane.close()
 
 
-# Not OpenVINO's "mixed": NNCF takes the mean over the pictures of each one's lowest and highest value.
-@pytest.mark.parametrize(("family", "method"), [case for case in CASES if case[1] != "mixed"])
+# Not OpenVINO's first two: NNCF takes the mean over the pictures of each one's lowest and highest value.
+@pytest.mark.parametrize(("family", "method"), [case for case in CASES if case[1] not in {"mixed", WHOLE_RANGE}])
 def test_bright_and_dark_pictures_alike_stay_near_fp32(family: str, method: str, job: Job) -> None:
     """Every calibration picture counts, the first too: ranges of the dark ones alone would cut the bright one off."""
     emitted = emit(family, job, method)
@@ -193,8 +193,29 @@ def test_weights_are_of_the_type_that_the_target_asks_for(options: dict[str, str
 @pytest.mark.parametrize("kind", ["u8s8", "u8u8"])
 def test_what_would_overflow_without_vnni_asks_for_it(kind: str, job: Job) -> None:
     emitted = emit("onnxruntime", replace(job, options={"int8": kind}), "minmax")
-    wanted = Requirement(fact="cpu.isa", has_any=("avx512_vnni", "avx_vnni", "amx_int8"))
-    assert (wanted in emitted.floors) is (kind == "u8s8")
+    assert (VNNI in emitted.floors) is (kind == "u8s8")
+
+
+@pytest.mark.parametrize("method", OPENVINO_METHODS)
+@pytest.mark.parametrize("options", [{}, {"whole_range": "vnni"}])
+def test_openvino_s_weights_of_eight_bits_ask_for_vnni_where_the_processor_computes(
+    options: dict[str, str], method: str, job: Job
+) -> None:
+    emitted = emit("openvino", replace(job, options=options), method)
+    nodes = ov.Core().read_model(emitted.entry).get_ordered_ops()
+    weights = [node.get_data() for node in nodes if node.get_type_name() == "Constant" and is_byte(node)]
+    largest = max(int(np.abs(values.astype(int)).max()) for values in weights)
+    assert (largest > 64) is (method == WHOLE_RANGE)
+    assert (VNNI in emitted.floors) is (method == WHOLE_RANGE and bool(options))
+
+
+def is_byte(node: ov.Node) -> bool:
+    return bool(node.get_element_type() == ov.Type.i8)
+
+
+def test_openvino_refuses_other_options(job: Job) -> None:
+    with pytest.raises(DocumentError, match=r"expected whole_range = 'vnni' or none, got .*'sse'"):
+        open_family("openvino").precisions(replace(job, options={"whole_range": "sse"}), ("int8",))
 
 
 def test_an_unknown_type_is_refused_before_anything_is_made(job: Job) -> None:

@@ -14,11 +14,12 @@ import pytest
 from contracts.errors import ArtifactError, EdgetallyError, ModelFileError, RuntimeMissingError, StorageError
 from converters.families.base import Recipe
 from converters.gate import Truth
-from converters.ladder import Ladder, Made
+from converters.ladder import Ladder
+from converters.made import Made
 from converters.material import Material
 from converters.preparing import Prepared
 from tests.fakes.families import Factor, ScaledFamily
-from tests.unit.converters.materials import target, tiny
+from tests.unit.converters.materials import PICTURES, target, tiny
 
 LAYERS = tuple(f"layer {number}" for number in range(20))
 BROKEN = 1.5  # further off than anything that is tuned back
@@ -233,6 +234,51 @@ def test_too_few_pictures_to_be_sure_are_said_with_how_many_would_do(climb: Clim
     assert accuracy is not None
     assert accuracy.verdict == "undecided"
     assert f"16 were given, about {accuracy.needed} would decide" in made.rows[0].reason
+
+
+class TestUnsure:
+    """Within the budget by its estimate, on pictures that are too few to be sure."""
+
+    @pytest.fixture
+    def unsure(self, climb: Climb, monkeypatch: pytest.MonkeyPatch) -> Material:
+        monkeypatch.setattr("converters.unsure._ENOUGH", PICTURES)
+        counts = climb.prepared.material.truth.reference
+        swing = np.resize([1.0, -1.0], len(counts)) * counts.mean() * 0.1
+        return replace(climb.prepared.material, truth=Truth("labels", counts + swing, counts + 2 * swing))
+
+    def test_all_ways_are_tried_and_the_one_that_comes_nearest_is_kept(self, climb: Climb, unsure: Material) -> None:
+        made = climb(lambda recipe: 1.0 if recipe.kept_out else 1.0015, material=unsure)
+        assert [len(recipe.kept_out) for recipe in climb.family.asked] == [0, 0, 1, 3, 6]
+        (artifact,) = made.artifacts
+        assert artifact.kept_out == LAYERS[:1], "of equals the one that keeps fewest out"
+        assert (climb.root / artifact.entry).is_file()
+        assert [path.name for path in climb.folder.parent.iterdir()] == ["int8"]
+        assert sorted(row.status for row in made.rows) == ["kept", *["left out"] * 4]
+        gone = [row for row in made.rows if row.status == "left out"]
+        assert all("would decide; another way comes nearer" in row.reason and not row.artifact for row in gone)
+
+    def test_one_that_is_sure_is_taken_instead_and_ends_it(
+        self, climb: Climb, unsure: Material, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("converters.ladder.might_be_surer", lambda attempt: attempt.artifacts[0].method == "cheap")
+        made = climb(material=unsure)
+        assert statuses(made) == [("cheap", "left out"), ("dear", "kept")]
+        assert [artifact.method for artifact in made.artifacts] == ["dear"]
+        assert [path.name for path in climb.folder.parent.iterdir()] == ["int8"]
+
+    def test_on_few_pictures_the_first_is_kept_for_none_would_be_sure(
+        self, climb: Climb, unsure: Material, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("converters.unsure._ENOUGH", PICTURES + 1)
+        assert statuses(climb(material=unsure)) == [("cheap", "kept")]
+
+    def test_what_cannot_be_made_after_it_costs_nothing(self, climb: Climb, unsure: Material) -> None:
+        def refuse() -> Sequence[str]:
+            raise ModelFileError("no ONNX")
+
+        made = climb(material=unsure, settings={"rank": refuse})
+        assert sorted(statuses(made)) == [("cheap", "kept"), ("dear", "failed"), ("dear", "left out")]
+        assert (climb.root / made.artifacts[0].entry).is_file()
 
 
 def test_where_fp32_sees_nothing_itself_other_pictures_are_asked_for(climb: Climb) -> None:

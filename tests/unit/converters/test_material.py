@@ -11,7 +11,7 @@ import pytest
 from contracts.errors import DocumentError
 from contracts.model_spec import ModelSpec
 from converters.gate import Truth
-from converters.material import Material, class_ids, counts_of, make_material
+from converters.material import Material, class_ids, counts_of, make_material, seen_of
 from converters.preparing import Prepared
 from tests.unit.converters.materials import PICTURES, tiny
 
@@ -108,3 +108,25 @@ def test_only_the_labels_of_the_budget_are_counted() -> None:
     }
     assert class_ids(ModelSpec.model_validate(given)) is None
     assert class_ids(ModelSpec.model_validate(given | {"budget": {"labels": ["bus", "car"]}})) == {1, 2}
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.25, 0.3, 0.4])
+def test_what_tuning_sees_tells_the_count_at_any_threshold(threshold: float, material: Material) -> None:
+    """Boxes of lower scores suppress none of higher ones, so that one decoding stands for all thresholds."""
+    raw = np.random.default_rng(0).random((3, 1, 84, 7), np.float32)  # the cells of 64x64 at strides 8, 16 and 32
+    outputs = [{"output": one} for one in raw]
+    seen = seen_of(detector(0.3), outputs, material.evaluation, range(3))
+    counts = counts_of(detector(threshold), outputs, material.evaluation, range(3))
+    assert (seen >= np.float32(threshold)).sum() == counts.sum() > 0
+
+
+def detector(score: float) -> ModelSpec:
+    given = {
+        "name": "boxes",
+        "version": "1.0.0",
+        "labels": ["person", "car"],
+        "input": {"width": 64, "height": 64},
+        "output": {"decoder": "yolox", "score": score},
+        "budget": {"labels": ["car"]},
+    }
+    return ModelSpec.model_validate(given)

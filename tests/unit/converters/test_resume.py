@@ -11,7 +11,7 @@ import pytest
 
 from contracts.errors import DocumentError, ModelFileError
 from contracts.manifest import Artifact
-from converters.ladder import Made
+from converters.made import Made
 from converters.resume import Finished, finished_targets
 from tests.fakes.bundles import artifact
 from tests.unit.converters.report.samples import row

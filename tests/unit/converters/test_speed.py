@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.facts import FactValue
 from converters.report.rows import Row
@@ -48,6 +50,31 @@ def test_the_fastest_that_is_kept_and_within_the_budget_is_chosen() -> None:
     came = ranked(tried)
     assert [each.rank for each in came] == [3, 2, 1, None, None, None]
     assert [each.chosen for each in came] == [False, False, True, False, False, False]
+
+
+Tried = tuple[str, str, float, float, str]
+TRIED = st.tuples(
+    st.sampled_from(["int8", "fp16", "fp32"]),
+    st.sampled_from(["f32", "bf16"]),
+    st.floats(0.1, 100),  # ms
+    st.sampled_from([0.0, 0.002, 0.5]),  # lost
+    st.sampled_from(["kept", "left out", "failed"]),
+)
+
+
+@given(tried=st.lists(TRIED, max_size=8), exact_ms=st.floats(0.1, 100))
+def test_the_chosen_one_is_never_slower_than_fp32(
+    tried: list[tuple[str, str, float, float, str]], exact_ms: float
+) -> None:
+    exact = measured("fp32", "f32", exact_ms, 0.0)
+    came = ranked([*(measured(form, run, ms, lost, status=status) for form, run, ms, lost, status in tried), exact])
+    (chosen,) = (each for each in came if each.chosen)
+    assert chosen.benchmark is not None
+    assert exact.benchmark is not None
+    assert chosen.benchmark.fps >= exact.benchmark.fps
+    assert chosen.status == "kept"
+    assert chosen.accuracy is not None
+    assert chosen.accuracy.verdict == "passed"
 
 
 def test_ranking_again_forgets_the_first_ranking() -> None:

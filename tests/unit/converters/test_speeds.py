@@ -15,7 +15,7 @@ from contracts.errors import DeviceError
 from contracts.manifest import Artifact
 from contracts.measurement import Benchmark
 from contracts.model_spec import ModelSpec
-from converters.ladder import Made
+from converters.made import Made
 from converters.report.rows import Row
 from converters.speeds import measure_and_rank
 from runtime.measure import MeasureJob
