@@ -64,14 +64,15 @@ class CameraSet:
             What the open window adds up to so far of the cameras that changed or went; and what could not be done.
         """
         units = {unit.id: unit for unit in self.units}
-        gone = [units[name] for name in (*plan.stop, *(camera.id for camera in plan.restart))]
+        names = [*plan.stop, *(camera.id for camera in plan.restart)]
+        gone = [units[name] for name in names if name in units]  # one that could not be opened is not there
         counts = [self._let_go(unit, window) for unit in gone]
         self.units = tuple(unit for unit in self.units if unit not in gone)
         wrong: list[WrongField] = []
-        for camera in plan.change:
+        for camera in (one for one in plan.change if one.id in units):
             with _noted(camera, wrong):
                 counts.append(self._change(units[camera.id], camera, window))
-        for camera in (*plan.restart, *plan.start):
+        for camera in (*plan.restart, *plan.start, *(one for one in plan.change if one.id not in units)):
             with _noted(camera, wrong):
                 self.open([camera])
         order = {camera.id: place for place, camera in enumerate(plan.new.camera)}
@@ -124,8 +125,9 @@ class CameraSet:
         self._slots[unit.model].pool.remove(unit.stream)
         if not unit.stream.wait_idle(_FINISH_SECONDS):
             _log.warning("camera %s: its last frames did not come out of the lanes in time; not counted", unit.id)
+        unit.close(_FINISH_SECONDS)  # so that a device may be opened again; who hangs is waited for no longer
         self._leaving = [one for one in self._leaving if not one.gone] + [unit]
-        return unit.close_window(window.cut(time.monotonic()))
+        return unit.close_window(window.cut(time.monotonic()), everything=True)
 
 
 @contextlib.contextmanager

@@ -138,7 +138,7 @@ class CameraUnit:
         counter = open_counter(camera, self._spec)
         dropped = self._all_dropped(self._capture.status())
         with self._lock:
-            counts = self._window.close(window, dropped)
+            counts = self._window.close(window, dropped, everything=True)
             counter.take_over(self._counter)
             if self._form is not None:
                 counter.retune(self._form.spec)
@@ -196,11 +196,16 @@ class CameraUnit:
                 # Counted, not captured: a lane that hangs is no better than a camera that does.
                 self._note("stale", now)
 
-    def close_window(self, window: ClockWindow) -> WindowCounts:
-        """What the window that ended adds up to."""
+    def close_window(self, window: ClockWindow, *, everything: bool = False) -> WindowCounts:
+        """What the window that ended adds up to.
+
+        Args:
+            window: the one that ended.
+            everything: the camera goes, so that frames after the window's end count for it too.
+        """
         dropped = self._all_dropped(self._capture.status())
         with self._lock:
-            counts = self._window.close(window, dropped)
+            counts = self._window.close(window, dropped, everything=everything)
         self.drift.close(window, counts)
         return counts
 

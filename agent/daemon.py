@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -57,6 +59,7 @@ from contracts.topics import Channel, Topic
 
 _log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 1.0  # between two looks at cameras, hardware and what is on probation, at the most
 _PATIENCE = 10.0  # seconds that all cameras, and then the lanes, get to end; systemd's own patience is 90
 
 
@@ -89,9 +92,8 @@ class Daemon:
         self._slots = Slots(config, self._facts, self._publish_facts)
         self._hardware = Hardware(config)
         self._cameras = CameraSet(self._slots, config.device, self._hardware.paced(opener))
-        self._tuners = [
-            Tuner(slot.ground, slot.serving, partial(self._frames, slot.name)) for slot in self._slots.values()
-        ]
+        turn = threading.Lock()
+        self._tuners = [Tuner(slot.ground, slot.serving, self._frames, turn=turn) for slot in self._slots.values()]
         self.timings = Timings()
         self._closing: list[Callable[[], object]] = [self._bell.close]  # called in reverse, as far as the start came
 
@@ -176,6 +178,9 @@ class Daemon:
 
     def apply(self, plan: Plan) -> Sequence[WrongField]:
         """Have another configuration run; see `agent.remote.ports.Applier`."""
+        if plan.connectivity:  # first: whatever fails after it, the connection that was asked for is the one judged
+            self._link.reconfigure(plan.new.broker)
+        self._turn()  # the document's way to the disk may have taken the window's end
         window = self._clock.window
         counts, wrong = self._cameras.follow(plan, window)
         self._config = plan.new
@@ -192,14 +197,13 @@ class Daemon:
         self._drift.watch([unit.drift for unit in self.units])
         self._retained.update(camera.id for camera in plan.new.camera)
         self._home_assistant.update(plan.new, self._slots.specs)
-        if plan.connectivity:
-            self._link.reconfigure(plan.new.broker)
         return wrong
 
     def running(self) -> Running:
         """How what was applied last does; see `agent.remote.ports.Applier`."""
         models = {name: RunningModel(artifact_digest=digest) for name, digest in self._slots.digests.items()}
-        return Running(self._link.connected, self._cameras.problems(), models=models)
+        unserved = [WrongField(path=f"models.{name}", problem=str(why)) for name, why in self._slots.problems().items()]
+        return Running(self._link.connected, [*unserved, *self._cameras.problems()], models=models)
 
     def _open_store(self) -> Store:
         config = self._local
@@ -296,15 +300,14 @@ class Daemon:
             _log.error("the page is not shown: %s", error)
             return
         self._closing.append(page.close)
-        _log.info("the page is at %s", page.url)
 
-    def _frames(self, model: str) -> Frames:
-        """Of all cameras of a model since the start."""
-        found = [unit.frames_so_far() for unit in self.units if unit.model == model]
+    def _frames(self) -> Frames:
+        """Of all cameras since the start."""
+        found = [unit.frames_so_far() for unit in self.units]
         return Frames(sum(one.seen for one in found), sum(one.late for one in found))
 
     def _turn_over(self, *, until_end: bool) -> None:
-        state_due = health_due = time.monotonic()
+        state_at = health_at = -math.inf
         while not self.stopped:
             now = time.monotonic()
             self._slots.check(patient=not until_end)
@@ -313,15 +316,20 @@ class Daemon:
             self._turn()
             self._remote.turn()
             self._drawn.turn()
-            if now >= state_due:
+            if now >= state_at + self._config.state_seconds:
                 self._publish_states()
-                state_due = now + self._config.state_seconds
-            if now >= health_due:
+                state_at = now
+            if now >= health_at + self._config.health_seconds:
                 self._link.state(Topic(self._config.device, Channel.HEALTH), self._teller.health(now))
-                health_due = now + self._config.health_seconds
+                health_at = now
             if until_end and self._cameras.ended:
                 break
-            self._bell.wait(min(self._clock.window.ends, state_due, health_due) - time.monotonic())
+            due = (
+                self._clock.window.ends,
+                state_at + self._config.state_seconds,
+                health_at + self._config.health_seconds,
+            )
+            self._bell.wait(min(*due, now + _LOOK_SECONDS) - time.monotonic())
 
     def _turn(self) -> None:
         """Close the window that is over, and those that a standstill left behind."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,6 +14,8 @@ from agent.remote.control import RemoteConfig
 from agent.remote.refusals import DocumentRefusedError
 from contracts.config import AgentConfig, CameraConfig
 from contracts.errors import EdgetallyError
+
+_log = logging.getLogger(__name__)
 
 _WAITING = 8  # changes that wait for their turn
 _PATIENCE = 10.0  # seconds that whoever drew waits for an answer
@@ -54,7 +57,11 @@ class DrawnChanges:
         """Take the changes that wait."""
         while not self._waiting.empty():
             proposal, answer = self._waiting.get_nowait()
-            answer.set_result(self._take(proposal))
+            try:
+                answer.set_result(self._take(proposal))
+            except Exception:  # noqa: BLE001 - a bug met with a drawing must not end the counting
+                _log.exception("a change that was drawn for camera %s could not be taken", proposal.camera)
+                answer.set_result(Outcome(("the agent failed on it; its log says where",)))
 
     def _take(self, proposal: CameraProposal) -> Outcome:
         local = _camera(self._local, proposal.camera)

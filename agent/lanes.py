@@ -78,7 +78,9 @@ class Stream:
         return self._taken - 1, frame
 
     def finish(self, ticket: int, frame: Frame, result: Result | None, form: RunningForm | None) -> None:
-        """Hand the result on as soon as all earlier ones are; every ticket must be finished once.
+        """Hand the result on as soon as all earlier ones are.
+
+        Every ticket must be finished; only the first time counts.
 
         Args:
             ticket: as `take` gave it.
@@ -87,6 +89,8 @@ class Stream:
             form: what ran; None where nothing did.
         """
         with self._lock:
+            if ticket < self._next or ticket in self._done:
+                return  # the lane was given up, and comes back after all
             self._done[ticket] = (frame, result, form)
             while self._next in self._done:
                 ready = self._done.pop(self._next)
@@ -134,6 +138,13 @@ class _Crew:
         self.decoders = decoders
         self.relieved = False  # written and read under the pool's condition
         self.threads: list[threading.Thread] = []
+        self.jobs: dict[threading.Thread, _Job] = {}  # what each is at
+
+    def give_up(self) -> None:
+        """Hand on what hanging lanes are at as frames on which the model failed, so that what comes after them is."""
+        for thread, job in tuple(self.jobs.items()):
+            if thread.is_alive():
+                job.stream.finish(job.ticket, job.frame, None, self.form)
 
 
 @dataclass(frozen=True)
@@ -251,6 +262,7 @@ class LanePool:
     def _work(self, crew: _Crew, lane: Lane) -> None:
         preparer = Preparer(crew.form.spec.input)
         while (job := self._wait_for_job(crew)) is not None:
+            crew.jobs[threading.current_thread()] = job
             result = self._run(crew, lane, preparer, job)
             job.stream.finish(job.ticket, job.frame, result, crew.form)
 
@@ -304,5 +316,6 @@ def _dismissed(crew: _Crew, timeout: float | None) -> LoadedModel | None:
         thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in crew.threads):
         _log.error("a lane of %s does not end; it is left behind, with its memory", crew.form.artifact.id)
+        crew.give_up()
         return None
     return crew.model

@@ -76,8 +76,7 @@ class Ledger:
         self._questions = questions
         self._totals: dict[tuple[str, str], LineTotals] = {}
         self._with_events: frozenset[str] = frozenset()
-        self._waiting: deque[WindowCounts | Cameras] = deque()
-        self._lost = _Lost()
+        self._waiting: deque[WindowCounts | _Lost | Cameras] = deque()
         self._refusals = LimitedLog(_log, seconds=60.0)  # a disk may be full for weeks
         self.windows_lost = 0
         self._define(tuple(cameras))
@@ -90,7 +89,7 @@ class Ledger:
     @property
     def windows_held(self) -> int:
         """Windows that wait in memory while the disk refuses them."""
-        return sum(isinstance(one, WindowCounts) for one in tuple(self._waiting))
+        return _windows(tuple(self._waiting))
 
     def commit(self, windows: Sequence[WindowCounts], cameras: Sequence[CameraConfig] | None = None) -> bool:
         """Commit these windows and those that still wait, in one transaction for each set of cameras.
@@ -109,11 +108,11 @@ class Ledger:
         late = max(0, held - self._lose_oldest())
         taken = False
         try:
-            while self._waiting or self._lost.numbers:
+            while self._waiting:
                 run = _leading(self._waiting)
                 # Those that the disk refused before are late, whenever they are sent.
                 self._commit_run(run, late)
-                taken, late = True, max(0, late - len(run))
+                taken, late = True, max(0, late - _windows(run))
                 if self._waiting:
                     self._define_next()
         except StorageError as error:
@@ -124,12 +123,15 @@ class Ledger:
             _log.warning("the disk writes again; %d windows that waited are committed", held)
         return taken
 
-    def _commit_run(self, run: Sequence[WindowCounts], late: int) -> None:
-        totals = self._lost.added_to(self._totals)
-        drafts = [draft for n, window in enumerate(run) for draft in self._drafts(window, totals, late=n < late)]
+    def _commit_run(self, run: Sequence[WindowCounts | _Lost], late: int) -> None:
+        totals, numbers = dict(self._totals), 0
+        windows = [one for one in run if isinstance(one, WindowCounts)]
+        for lost in (one for one in run if isinstance(one, _Lost)):
+            totals, numbers = lost.added_to(totals), numbers + lost.numbers
+        drafts = [draft for n, window in enumerate(windows) for draft in self._drafts(window, totals, late=n < late)]
         by_counter = {total.counter_id: total.by_label for total in totals.values()}
-        self._store.commit(drafts, by_counter, lost=self._lost.numbers)
-        self._totals, self._lost = totals, _Lost()
+        self._store.commit(drafts, by_counter, lost=numbers)
+        self._totals = totals
         for _ in run:
             self._waiting.popleft()
 
@@ -143,27 +145,29 @@ class Ledger:
         """Open the counters of these cameras' lines, and close all others."""
         counted = [one for camera in cameras for one in _definitions(camera, self._questions(camera))]
         self._totals = {key: _totals(counter) for key, counter in self._store.counters(counted).items()}
-        self._with_events = frozenset(camera.id for camera in cameras if camera.events)
+        self._with_events = _telling(cameras)
 
     def _lose_oldest(self) -> int:
         """Give up the windows that are too many; returns how many."""
-        too_many = self.windows_held - MOST_WAITING
+        too_many = max(0, self.windows_held - MOST_WAITING)
         for _ in range(too_many):
-            place = next(place for place, one in enumerate(self._waiting) if isinstance(one, WindowCounts))
-            window = self._waiting[place]
-            del self._waiting[place]
-            assert isinstance(window, WindowCounts)
-            self._lose(window)
-        return max(0, too_many)
+            self._lose_one()
+        self.windows_lost += too_many
+        return too_many
 
-    def _lose(self, window: WindowCounts) -> None:
-        self.windows_lost += 1
-        self._lost.numbers += 1
-        if window.camera in self._with_events:
-            self._lost.numbers += window.events
-        for name, crossed in window.tallies.items():
-            key = (window.camera, name)
-            self._lost.crossed[key] = added(self._lost.crossed.get(key, {}), crossed)
+    def _lose_one(self) -> None:
+        """Give up the oldest window; what it would have been stays in its place, among the definitions around it."""
+        told = self._with_events
+        place = 0
+        while not isinstance(window := self._waiting[place], WindowCounts):
+            told = _telling(window) if isinstance(window, tuple) else told
+            place += 1
+        before = self._waiting[place - 1] if place else None
+        if isinstance(before, _Lost):
+            del self._waiting[place]
+        else:
+            before = self._waiting[place] = _Lost()
+        before.add(window, told=window.camera in told)
 
     def _drafts(
         self, window: WindowCounts, totals: dict[tuple[str, str], LineTotals], *, late: bool
@@ -246,19 +250,40 @@ class _Lost:
     numbers: int = 0
     crossed: dict[tuple[str, str], Tally] = field(default_factory=dict)
 
+    def add(self, window: WindowCounts, *, told: bool) -> None:
+        """Take a window in.
+
+        Args:
+            window: that is given up.
+            told: whether its events would have been published.
+        """
+        self.numbers += 1 + (window.events if told else 0)
+        for name, crossed in window.tallies.items():
+            key = (window.camera, name)
+            self.crossed[key] = added(self.crossed.get(key, {}), crossed)
+
     def added_to(self, totals: Mapping[tuple[str, str], LineTotals]) -> dict[tuple[str, str], LineTotals]:
         """The totals with these crossings."""
         return {key: total.add(self.crossed.get(key, {})) for key, total in totals.items()}
 
 
-def _leading(waiting: Iterable[WindowCounts | Cameras]) -> list[WindowCounts]:
-    """The windows before the next set of cameras."""
-    run = []
+def _leading(waiting: Iterable[WindowCounts | _Lost | Cameras]) -> list[WindowCounts | _Lost]:
+    """What waits before the next set of cameras."""
+    run: list[WindowCounts | _Lost] = []
     for one in waiting:
-        if not isinstance(one, WindowCounts):
+        if isinstance(one, tuple):
             break
         run.append(one)
     return run
+
+
+def _windows(waiting: Iterable[object]) -> int:
+    return sum(isinstance(one, WindowCounts) for one in waiting)
+
+
+def _telling(cameras: Cameras) -> frozenset[str]:
+    """Those whose events are published."""
+    return frozenset(camera.id for camera in cameras if camera.events)
 
 
 def _definitions(camera: CameraConfig, questions: Sequence[Question]) -> Iterator[LineDefinition]:

@@ -14,6 +14,7 @@ from contracts.topics import Channel, Topic
 _log = logging.getLogger(__name__)
 
 _MEMORY = "cameras"
+_MOST_GONE = 64  # cameras that are remembered to be gone
 
 
 class RetainedStates:
@@ -31,15 +32,19 @@ class RetainedStates:
         self._device = device
 
     def update(self, cameras: Iterable[str]) -> None:
-        """Take back the states of all cameras but these; at the start and after every change."""
+        """Take back the states of all cameras but these; at the start and after every change.
+
+        Nobody tells when the broker has it, so those that are gone are taken back again at every start.
+        """
         current = sorted(cameras)
         try:
             text = self._memory.remembered(_MEMORY)
             known: list[str] = [] if text is None else json.loads(text)
-            if known != current:  # the disk is not written at every start
-                self._memory.remember(_MEMORY, json.dumps(current))
+            gone = [camera for camera in known if camera not in current][-_MOST_GONE:]
+            if known != [*gone, *current]:  # the disk is not written at every start
+                self._memory.remember(_MEMORY, json.dumps([*gone, *current]))
         except StorageError as error:
             _log.error("%s; the last state of a camera that is gone may stay at the broker", error)
             return
-        for camera in set(known) - set(current):
+        for camera in gone:
             self._outlet.state(Topic(self._device, Channel.CAMERA_STATE, camera), None)

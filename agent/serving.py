@@ -71,11 +71,28 @@ class Serving:
         Raises:
             NoArtifactFitsError: no artifact fits and works here, and no engine is to be built.
         """
-        selection = self._select(None)
+        self.choose()
+        self.begin()
+
+    def choose(self) -> None:
+        """Open the best that works now; it counts nothing yet.
+
+        Raises:
+            NoArtifactFitsError: as of `start`; `check` and `considered` say so too.
+        """
+        try:
+            self._selection = self._select(None)
+        except NoArtifactFitsError as error:
+            self._fail(error)
+            raise
+
+    def begin(self) -> None:
+        """Serve with what was chosen, and begin to build what is better."""
+        selection = self._selection
         if selection.model is not None:
             self._pool.switch(selection.model)
-        self._selection = selection
-        self._tell(selection)
+        if self._problem is None:
+            self._tell(selection)
         if selection.awaited:
             self._thread.start()
 
@@ -147,9 +164,7 @@ class Serving:
                 if not self._stop.is_set():
                     self._reconsider()
         except NoArtifactFitsError as error:
-            refused = tuple(Considered(artifact=name, refused=why) for name, why in error.refusals.items())
-            self._selection = replace(self._selection, considered=refused, awaited=())
-            self._problem = error
+            self._fail(error)
             self._changed()
         except EdgetallyError as error:
             _log.error("%s", error)
@@ -217,14 +232,21 @@ class Serving:
             before.close()
         return True
 
+    def _fail(self, error: NoArtifactFitsError) -> None:
+        """Nothing serves, and nothing will."""
+        refused = tuple(Considered(artifact=name, refused=why) for name, why in error.refusals.items())
+        self._selection = replace(self._selection, considered=refused, awaited=())
+        self._problem = error
+
     def _give_up(self, reason: str) -> None:
         """What serves goes on; where nothing does, `check` says so."""
-        waiting = {one.needed.artifact.id for one in self._selection.awaited}
-        considered = tuple(
-            Considered(artifact=one.artifact, refused=reason) if one.artifact in waiting else one
-            for one in self._selection.considered
-        )
-        self._selection = replace(self._selection, considered=considered, awaited=())
+        with self._choosing:
+            waiting = {one.needed.artifact.id for one in self._selection.awaited}
+            considered = tuple(
+                Considered(artifact=one.artifact, refused=reason) if one.artifact in waiting else one
+                for one in self._selection.considered
+            )
+            self._selection = replace(self._selection, considered=considered, awaited=())
         if self._selection.model is None:
             self._problem = self._selection.nothing_fits()
         self._changed()

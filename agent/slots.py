@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from agent.serving import Serving
 from agent.settings import engines_dir
 from agent.tuning.ground import Ground
 from contracts.config import AgentConfig
+from contracts.errors import NoArtifactFitsError
 from contracts.facts import Facts
 from contracts.health import ModelHealth
 from contracts.messages import Considered
@@ -114,20 +116,38 @@ class Slots(Mapping[str, Slot]):
     def start(self) -> None:
         """Serve with the best of every bundle that works now, and begin to build what is better.
 
+        All are opened before the first counts, so that none counts while another loads. One that does not work stops
+        no other: its cameras are not counted, and `problems` says why.
+
         Raises:
-            NoArtifactFitsError: of a bundle no artifact fits and works here, and no engine is to be built.
+            NoArtifactFitsError: of no bundle an artifact fits and works here, and no engine is to be built.
         """
         for slot in self.values():
-            slot.serving.start()
+            with contextlib.suppress(NoArtifactFitsError):
+                slot.serving.choose()
+        self.check(patient=True)
+        for slot in self.values():
+            slot.serving.begin()
 
     def check(self, *, patient: bool) -> None:
-        """Raise where a model does not serve and will not; see `Serving.check`.
+        """Raise where no model serves and none will; see `Serving.check`.
 
         Raises:
-            NoArtifactFitsError: so it is; it holds every reason.
+            NoArtifactFitsError: so it is; it holds every reason of the first.
         """
-        for slot in self.values():
-            slot.serving.check(patient=patient)
+        problems = self.problems(patient=patient)
+        if len(problems) == len(self):
+            raise next(iter(problems.values()))
+
+    def problems(self, *, patient: bool = True) -> dict[str, NoArtifactFitsError]:
+        """The models that do not serve and will not, and why; arguments as of `Serving.check`."""
+        found = {}
+        for name, slot in self.items():
+            try:
+                slot.serving.check(patient=patient)
+            except NoArtifactFitsError as error:  # noqa: PERF203 - every model is asked
+                found[name] = error
+        return found
 
     def stop(self, timeout: float) -> None:
         """Finish the frames under way and close all models; twice is harmless.
@@ -136,8 +156,9 @@ class Slots(Mapping[str, Slot]):
             timeout: seconds that lanes get which hang, all together.
         """
         deadline = time.monotonic() + timeout
-        for slot in self.values():
-            slot.serving.stop(max(0.0, deadline - time.monotonic()))
+        with contextlib.ExitStack() as stack:  # one that fails does not keep the others from stopping
+            for slot in self.values():
+                stack.callback(_stop_by, slot.serving, deadline)
 
 
 def _open(name: str, config: AgentConfig, facts: Facts, engines: EngineSupply, changed: Callable[[], None]) -> Slot:
@@ -146,6 +167,10 @@ def _open(name: str, config: AgentConfig, facts: Facts, engines: EngineSupply, c
     ready = threading.Condition()
     pool = LanePool([], ready)
     return Slot(name, ground, ready, pool, Serving(pool, ground.select, partial(engines.build, bundle), changed))
+
+
+def _stop_by(serving: Serving, deadline: float) -> None:
+    serving.stop(max(0.0, deadline - time.monotonic()))
 
 
 def _health(serving: Serving) -> ModelHealth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,17 +159,21 @@ class WindowAccumulator:
         """Say what holds from ``at`` (monotonic seconds) until the next frame or note; not ``ok`` ends observation."""
         self._take(_Note(max(at, self._latest), quality))
 
-    def close(self, window: ClockWindow, dropped: Mapping[str, int] | None = None) -> WindowCounts:
+    def close(
+        self, window: ClockWindow, dropped: Mapping[str, int] | None = None, *, everything: bool = False
+    ) -> WindowCounts:
         """End a window and begin the next.
 
         Args:
             window: the one that ended.
             dropped: frames dropped since the camera was opened, by cause: a counter that only rises, or begins anew.
+            everything: whether frames that were taken after the window's end belong to it too, as no other window of
+                this definition comes after it.
 
         Returns:
             What the frames since the last close add up to.
         """
-        self._settle(window.ends)
+        self._settle(math.inf if everything else window.ends)
         self._move_to(window.ends)
         counted = self._frames > 0
         counts = WindowCounts(

@@ -108,7 +108,7 @@ class DriftWatch:
                 self._now = looks.mean or self._now
             else:
                 self._now = None
-            self._begin_hour(window.end)
+            self._begin_hour(window.utc(window.ends))
 
     def report(self) -> CameraDrift:
         """How things are."""

@@ -39,7 +39,7 @@ class Base:
         Raises:
             DocumentRefusedError: it does not fit, or cannot run here.
         """
-        layers = [Layer("page", read_part(self.page).keys)] if self.page else []
+        layers = [Layer("page", self._page_without(self.strays(desired)))] if self.page else []
         if desired is not None:
             layers.append(Layer("remote", desired.config.keys))
         config = effective(self.local, layers)
@@ -47,6 +47,23 @@ class Base:
         if problems:
             raise invalid([WrongField(path=f"config.{one.path}", problem=one.problem) for one in problems])
         return config
+
+    def strays(self, desired: Desired | None) -> frozenset[str]:
+        """Cameras that were drawn on and that nothing else has: a document had them. What was drawn waits for them."""
+        known = {camera.id for camera in self.local.camera}
+        if desired is not None:
+            known |= {str(row["id"]) for row in _cameras(desired.config.keys)}
+        return frozenset(str(row["id"]) for row in _cameras(self.page) if "source" not in row) - known
+
+    def _page_without(self, strays: frozenset[str]) -> Mapping[str, object]:
+        keys = read_part(self.page).keys
+        kept = [row for row in _cameras(keys) if row["id"] not in strays]
+        return {**keys, "camera": kept} if strays else keys
+
+
+def _cameras(keys: Mapping[str, object]) -> list[Mapping[str, object]]:
+    rows = keys.get("camera", ())
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, Sequence) else []
 
 
 @dataclass(frozen=True)

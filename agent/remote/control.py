@@ -116,7 +116,7 @@ class RemoteConfig:
     @property
     def page(self) -> Mapping[str, object]:
         """What was set on the local page, nested as in agent.toml."""
-        return self._candidate.base.page
+        return self._kept.page
 
     @property
     def floors(self) -> Floors:
@@ -159,8 +159,14 @@ class RemoteConfig:
         if "broker" in part.keys:
             problem = "the connection is set in agent.toml or from afar, as only those can be taken back"
             raise invalid([WrongField(path="broker", problem=problem)])
-        base = replace(self._candidate.base, page=dict(keys))
-        config = base.with_document(self._candidate.desired)
+        before = replace(self._candidate.base, page=self._kept.page)
+        base, desired = replace(before, page=dict(keys)), self._candidate.desired
+        if unknown := base.strays(desired) - before.strays(desired):
+            found = [
+                WrongField(path=f"camera.{name}", problem=f"there is no camera {name!r}") for name in sorted(unknown)
+            ]
+            raise invalid(found)
+        config = base.with_document(desired)
         self._store.write_page(keys)
         self._kept = replace(self._kept, page=dict(keys))
         self._run(replace(self._candidate, base=base, config=config))

@@ -9,7 +9,7 @@ from contracts.config import AgentConfig, CameraConfig
 
 IN_PLACE = frozenset(
     {
-        "fps", "stale_after", "frozen_after", "score", "events", "line", "zone",
+        "fps", "frozen_after", "score", "events", "line", "zone",
         "scale", "smoothing_seconds", "states",
     }
 )  # fmt: skip

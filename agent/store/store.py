@@ -88,6 +88,7 @@ class Store:
         self._monotonic = monotonic
         self._mutex = threading.RLock()
         self._acknowledged: set[int] = set()
+        self._status: StoreStatus | None = None
         self._changes_moved = 0
         self._opened_at = monotonic()
         self._meter = LogMeter(self._path)
@@ -244,15 +245,22 @@ class Store:
             self._rows -= removed
 
     def status(self) -> StoreStatus:
-        """How full the outbox is.
+        """How full the outbox is; while the disk is being written, how it was when it was asked before.
 
         Raises:
             StorageError: it could not be read.
         """
-        with self._mutex, storage_errors(self._path):
-            dropped = self._connection.execute("SELECT dropped FROM identity").fetchone()[0]
+        if not self._mutex.acquire(blocking=self._status is None):
+            assert self._status is not None, "it would have waited"
+            return self._status
+        try:
+            with storage_errors(self._path):
+                dropped = self._connection.execute("SELECT dropped FROM identity").fetchone()[0]
             waiting, written = max(0, self._rows - len(self._acknowledged)), self._meter.written
-            return StoreStatus(waiting, dropped, written, self._per_day(written))
+            self._status = StoreStatus(waiting, dropped, written, self._per_day(written))
+            return self._status
+        finally:
+            self._mutex.release()
 
     def remembered(self, key: str) -> str | None:
         """A text that another part of the agent has to know after a restart, None where there is none.

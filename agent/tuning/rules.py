@@ -83,7 +83,7 @@ def aim_of(wanted: RuntimeConfig, cameras: Sequence[CameraConfig]) -> Aim:
     """
     rates = [camera.fps or camera.capture_fps for camera in cameras]
     known = [rate for rate in rates if rate is not None]
-    need = sum(known) if len(known) == len(rates) else None
+    need = sum(known) if known and len(known) == len(rates) else None
     return Aim(wanted.goal or ("throughput" if need is None else "frugal"), need)
 
 

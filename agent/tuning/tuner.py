@@ -73,6 +73,7 @@ class Tuner:
         settle: seconds that it counts before.
         pair: measures two settings.
         pace: how long it rests between two measurements.
+        turn: held while it measures; shared by the tuners of a box, so that they do not measure each other.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Tuner:
         settle: float = SETTLE_SECONDS,
         pair: Callable[[PairJob, Callable[[], bool]], AbstractContextManager[Rounds]] = Pair,
         pace: Pace | None = None,
+        turn: threading.Lock | None = None,
     ) -> None:
         self._ground = ground
         self._served = served
@@ -91,6 +93,7 @@ class Tuner:
         self._settle = settle
         self._pair = pair
         self._pace = pace or Pace()
+        self._turn = turn or threading.Lock()
         self._rested: float | None = None  # share of late frames in the last rest
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="tuning", daemon=True)
@@ -110,12 +113,21 @@ class Tuner:
             while not self._stop.is_set():
                 if not self._can_begin():
                     self._stop.wait(_WAIT_SECONDS)
-                elif not self._stop.wait(self._settle) and self._tune():
+                elif not self._stop.wait(self._settle) and self._tune_in_turn():
                     return
         except EdgetallyError as error:
             _log.warning("this box is not measured: %s", error)
         except Exception:  # noqa: BLE001 - a bug here must not end the counting
             _log.exception("this box is not measured")
+
+    def _tune_in_turn(self) -> bool:
+        """See `_tune`; false where another tuner of the box measures."""
+        if not self._turn.acquire(timeout=_WAIT_SECONDS):
+            return False
+        try:
+            return self._tune()
+        finally:
+            self._turn.release()
 
     def _can_begin(self) -> bool:
         """Whether frames are counted, and the box has nothing to build."""

@@ -248,5 +248,26 @@ def test_cameras_of_one_box_are_counted_by_different_models(
     assert {one["model"] for one in facts["artifacts"]} == {"main", "second"}
 
 
+def test_a_model_that_does_not_work_here_stops_no_camera_of_another(
+    tmp_path: Path, mosquitto: Mosquitto, settings: dict[str, Any]
+) -> None:
+    road = settings["camera"][0]
+    foreign = write_bundle(tmp_path / "foreign.bundle", requires=[{"fact": "gpu.sm", "equals": "none-has-this"}])
+    both = settings | {
+        "models": {"foreign": {"bundle": str(foreign)}},
+        "camera": [road, road | {"id": "yard", "model": "foreign"}],
+    }
+    with Watcher(mosquitto.port) as watcher, Agent(tmp_path, both):
+        watcher.wait_for(lambda: counted(watcher))
+        told = answered(watcher, lambda one: one.errors)
+        assert [one.path for one in told.errors] == ["models.foreign"]
+        assert "gpu.sm" in told.errors[0].problem
+        watcher.wait_for(lambda: any(report.camera == "yard" for report in reports(watcher)))
+        blind = next(report for report in reports(watcher) if report.camera == "yard")
+        assert (blind.count, blind.frames_seen) == (None, 0)
+        states = [CameraState.model_validate_json(payload) for payload in watcher.payloads("/yard/state")]
+        assert states[-1].quality == "model_error"
+
+
 def _available(payloads: list[bytes]) -> bool:
     return any(CameraState.model_validate_json(payload).available for payload in payloads if payload)

@@ -405,3 +405,23 @@ class TestComingAndGoing:
         road.counted.wait_for(2)
         road.pool.stop()
         assert road.counted.came == [(1, 1.0), (2, 14.0)]
+
+    def test_a_lane_that_hangs_is_given_up_and_what_comes_after_its_frame_is_counted(self, path: Path) -> None:
+        road = Road(path)
+        begun, may_end = threading.Event(), threading.Event()
+
+        def gate(value: int) -> None:
+            begun.set()
+            assert may_end.wait(PATIENCE)
+
+        road.pool.switch(road.model(gate))
+        road.put(1)
+        assert begun.wait(PATIENCE)
+        assert road.pool.switch(road.model(scale=10.0), timeout=0.0) is None
+        road.put(2)
+        road.counted.wait_for(2)
+        may_end.set()  # the lane comes back after all: its frame was said to have failed already
+        road.put(3)
+        road.counted.wait_for(3)
+        road.pool.stop()
+        assert road.counted.came == [(1, None), (2, 20.0), (3, 30.0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -214,6 +215,27 @@ def test_a_line_that_is_moved_while_the_disk_is_full_waits_behind_the_windows_of
     came = [(report.window.start, report.lines["mid"].total_in, report.late) for report in sent(store)]
     assert came == [("1", 1, True), ("2", 10, True), ("3", 110, False)]
     assert len({report.lines["mid"].counter_id for report in sent(store)}) == 2
+
+
+def test_crossings_of_windows_that_are_given_up_stay_with_the_line_as_it_was_then(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.ledger.MOST_WAITING", 3)
+    disk = FullDisk(store)
+    ledger = a_ledger(disk)
+    before = ledger.totals["gate", "mid"].counter_id
+    disk.is_full = True
+    ledger.commit([a_window(1, into=1), a_window(2, into=1)], [a_camera(0.6)])
+    for number in range(3, 9):
+        ledger.commit([a_window(number, into=10)])
+    assert (ledger.windows_held, ledger.windows_lost) == (3, 5)
+    disk.is_full = False
+    assert ledger.commit([a_window(9, into=100)])
+    closed = store._connection.execute("SELECT totals FROM counters WHERE counter_id = ?", (before,)).fetchone()
+    assert json.loads(closed[0]) == {"car": {"in": 2, "out": 0}}
+    assert ledger.totals["gate", "mid"].total_in == 160
+    assert [report.seq for report in sent(store)] == [7, 8, 9]
+    assert store.status().dropped == 6
 
 
 EYES = Question("eyes", ("open", "shut"))

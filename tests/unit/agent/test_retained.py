@@ -40,8 +40,16 @@ def taken_back(store: Store, *cameras: str) -> list[str]:
     return outlet.topics
 
 
-def test_only_what_is_gone_is_taken_back_and_only_once(store: Store) -> None:
+def test_what_is_gone_is_taken_back_at_every_start_until_it_comes_again(store: Store) -> None:
+    yard = "edgetally/v1/box/camera/yard/state"
     assert taken_back(store, "gate", "yard") == []
     assert taken_back(store, "yard", "gate") == []
-    assert taken_back(store, "gate") == ["edgetally/v1/box/camera/yard/state"]
-    assert taken_back(store, "gate") == []
+    assert taken_back(store, "gate") == [yard]
+    assert taken_back(store, "gate") == [yard]
+    assert taken_back(store, "gate", "yard") == []
+
+
+def test_only_so_many_are_remembered(store: Store) -> None:
+    for number in range(100):
+        taken_back(store, f"camera-{number}")
+    assert len(taken_back(store, "gate")) == 64

@@ -253,6 +253,20 @@ def test_the_page_cannot_set_what_does_not_fit(box: Box, keys: dict[str, object]
     assert box.applier.config == local()
 
 
+def test_what_was_drawn_for_a_camera_of_a_document_waits_for_it_and_stands_in_no_others_way(box: Box) -> None:
+    shed = {"id": "shed", "source": "rtsp://192.0.2.1/shed"}
+    box.send(desired({"camera": [shed]}))
+    line = {"name": "door", "start": [0, 0.5], "end": [1, 0.5]}
+    box.remote.set_page({"camera": [{"id": "shed", "line": [line]}]})
+    assert [one.name for one in box.remote.config.camera[-1].line] == ["door"]
+    assert box.send(desired(revision=2)).config_revision == 2
+    assert {camera.id for camera in box.remote.config.camera} == {"gate", "yard"}
+    box.boot()
+    assert box.remote.page == {"camera": [{"id": "shed", "line": [line]}]}
+    box.send(desired({"camera": [shed]}, revision=3))
+    assert [one.name for one in box.remote.config.camera[-1].line] == ["door"]
+
+
 def test_the_page_is_not_changed_where_it_cannot_be_kept(box: Box) -> None:
     box.disk.fail_in, box.disk.full = 0, True
     with pytest.raises(StorageError):

@@ -96,7 +96,7 @@ def test_nothing_changes_where_nothing_differs() -> None:
     [
         ({"score": 0.5}, False),
         ({"fps": 5}, False),
-        ({"stale_after": 5}, False),
+        ({"stale_after": 5}, True),
         ({"zone": [{"name": "z", "polygon": [[0, 0], [1, 0], [1, 1]]}]}, False),
         ({"line": [{"name": "stop", "enabled": False}]}, False),
         ({"source": "rtsp://192.0.2.9/other"}, True),
