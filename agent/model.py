@@ -10,6 +10,7 @@ import numpy as np
 
 from agent.choose import Candidate, Preference, choose, setting_of
 from agent.engines.supply import Awaited, EngineSupply
+from agent.host import give_back_memory
 from agent.tuning.setting import Setting
 from contracts.config import RuntimeConfig
 from contracts.errors import EdgetallyError, NoArtifactFitsError
@@ -73,9 +74,10 @@ class LoadedModel(RunningForm):
         return tensor.name
 
     def close(self) -> None:
-        """Let go of the lanes."""
+        """Let go of the lanes, and of the memory that they took."""
         for lane in self.lanes:
             lane.close()
+        give_back_memory()
 
 
 @dataclass(frozen=True)
