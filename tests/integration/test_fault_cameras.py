@@ -120,6 +120,7 @@ def scene(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[Scene]:
 
 def test_every_camera_says_what_is_wrong_with_it_and_none_stops_another(scene: Scene) -> None:
     seen = scene.wait("gate", OK)
+    scene.wait("late", {"no_camera"})
     assert {report.quality for report in scene.of("late")} == {"no_camera"}, "who is absent holds up nobody"
     scene.gate.send_signal(signal.SIGSTOP)
     seen = scene.wait("gate", GONE, seen)
