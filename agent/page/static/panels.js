@@ -24,7 +24,7 @@ function pairs(values) {
 }
 
 // What the agent tells of the box and this page has no words of its own for.
-const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "models", "telemetry", "shedding"];
+const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "models", "telemetry", "shedding", "published_ms"];
 
 export function healthPage() {
   return drawn("Health", (state) => [[state.health, state.version], () => {
@@ -37,6 +37,7 @@ export function healthPage() {
         ["memory", health.rss_mb === null ? NO_DATA : `${number(health.rss_mb)} MB`],
         ["reports waiting for the broker", health.outbox_waiting ?? NO_DATA],
         ["reports dropped, too many waited", health.outbox_dropped ?? NO_DATA],
+        ["from capture to report, p50 / p99", health.published_ms ? `${number(health.published_ms.p50)} / ${number(health.published_ms.p99)} ms` : NO_DATA],
         ...hardware(health.telemetry, health.shedding),
         ["told at", health.at],
         ...rest.map(([name, value]) => [words(name), typeof value === "object" ? JSON.stringify(value) : String(value)]),
