@@ -21,6 +21,13 @@ def interrupts() -> Iterator[Interrupts]:
         signal.signal(number, handler)
 
 
+def deliver(number: signal.Signals) -> None:
+    """What Python does when it comes: a real one could hit the worker that runs this test elsewhere."""
+    handler = signal.getsignal(number)
+    assert callable(handler)
+    handler(number, None)
+
+
 def quiet(_what: str, _done: int, _total: int) -> None:
     pass
 
@@ -32,13 +39,13 @@ def test_the_next_step_ends_a_build_that_ignored_the_signal(
     step = interrupts.watched(quiet)
     step("one", 0, 2)
     with contextlib.suppress(raised):  # as the callback of a weak reference does
-        signal.raise_signal(number)
+        deliver(number)
     with pytest.raises(raised):
         step("two", 1, 2)
 
 
 def test_sigterm_gives_the_exit_code_that_shells_expect(interrupts: Interrupts) -> None:
     with pytest.raises(SystemExit) as ended:
-        signal.raise_signal(signal.SIGTERM)
+        deliver(signal.SIGTERM)
     assert ended.value.code == 143
     assert interrupts
