@@ -165,7 +165,3 @@ class Obeyed:
         if len(self._ids) > self._most:
             _, forgotten = self._ids.popitem(last=False)
             self._floor = max(self._floor, forgotten + 1e-6)
-
-    def forget(self, request: RpcRequest) -> None:
-        """It was not obeyed after all."""
-        self._ids.pop(request.id, None)

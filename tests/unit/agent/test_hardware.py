@@ -19,22 +19,11 @@ from agent.hardware import Hardware
 from agent.telemetry.table import find_readers
 from contracts.config import AgentConfig, CameraConfig
 from contracts.model_spec import InputSpec
+from tests.fakes.clock import WaitedClock
 from tests.unit.agent.trees import tree
 
 WANTED = Wanted(InputSpec(width=64, height=64))
 SOURCE = "synthetic:fps=20,frames=200,width=64,height=64"
-
-
-class FakeTime:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def clock(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> bool:
-        self.now += seconds
-        return False
 
 
 def a_config(**shedding: object) -> AgentConfig:
@@ -63,7 +52,7 @@ def hot_box(root: Path, **shedding: object) -> Hardware:
 
 def frames_of(hardware: Hardware, camera: CameraConfig) -> tuple[list[Frame], dict[str, int]]:
     """All frames of a camera in a time of the test's own."""
-    fake = FakeTime()
+    fake = WaitedClock()
 
     def opener(asked: CameraConfig, wanted: Wanted, stop: threading.Event) -> SyntheticSource:
         return SyntheticSource(asked, wanted, stop, Pacer(stop, fake.clock, fake.wait))

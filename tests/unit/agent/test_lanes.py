@@ -352,6 +352,17 @@ class TestSwitch:
             road.pool.switch(road.model())
 
 
+class Held:
+    """A lane's gate that is shut until a test opens it."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, value: int) -> None:
+        self.begun.set()
+        assert self.may_end.wait(PATIENCE)
+
+
 class TestComingAndGoing:
     """Streams come and go while the others are counted."""
 
@@ -374,19 +385,14 @@ class TestComingAndGoing:
 
     def test_of_a_stream_that_goes_what_was_begun_is_handed_on_and_nothing_more_is_taken(self, path: Path) -> None:
         road = Road(path)
-        begun, may_end = threading.Event(), threading.Event()
-
-        def gate(value: int) -> None:
-            begun.set()
-            assert may_end.wait(PATIENCE)
-
-        road.pool.switch(road.model(gate))
+        held = Held()
+        road.pool.switch(road.model(held))
         road.put(1)
-        assert begun.wait(PATIENCE)
+        assert held.begun.wait(PATIENCE)
         road.slot.put(frame(2))
         road.pool.remove(road.stream)
         assert not road.stream.wait_idle(0.0)
-        may_end.set()
+        held.may_end.set()
         assert road.stream.wait_idle(PATIENCE)
         road.pool.stop()
         assert road.counted.came == [(1, 1.0)]
@@ -408,19 +414,14 @@ class TestComingAndGoing:
 
     def test_a_lane_that_hangs_is_given_up_and_what_comes_after_its_frame_is_counted(self, path: Path) -> None:
         road = Road(path)
-        begun, may_end = threading.Event(), threading.Event()
-
-        def gate(value: int) -> None:
-            begun.set()
-            assert may_end.wait(PATIENCE)
-
-        road.pool.switch(road.model(gate))
+        held = Held()
+        road.pool.switch(road.model(held))
         road.put(1)
-        assert begun.wait(PATIENCE)
+        assert held.begun.wait(PATIENCE)
         assert road.pool.switch(road.model(scale=10.0), timeout=0.0) is None
         road.put(2)
         road.counted.wait_for(2)
-        may_end.set()  # the lane comes back after all: its frame was said to have failed already
+        held.may_end.set()  # the lane comes back after all: its frame was said to have failed already
         road.put(3)
         road.counted.wait_for(3)
         road.pool.stop()

@@ -12,6 +12,7 @@ from contracts.config import CameraConfig
 from contracts.errors import CameraError, DocumentError, EdgetallyError, UnknownNameError
 from contracts.model_spec import InputSpec
 from runtime.synthetic_road import RoadSettings, SyntheticRoad
+from tests.fakes.clock import WaitedClock
 
 WANTED = Wanted(InputSpec(width=128, height=128, resize="letterbox"))
 
@@ -44,23 +45,9 @@ def test_what_is_above_the_cameras_rate_is_left_out() -> None:
     assert len(frames) <= 6
 
 
-class SlowTime:
-    """Drawing a frame takes as long as two and a half frames last."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def clock(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> bool:
-        self.now += seconds
-        return False
-
-
 def test_a_slow_box_leaves_frames_out_as_a_camera_would() -> None:
     camera = CameraConfig(id="road", source="synthetic:fps=10,frames=20")
-    time, stop = SlowTime(), threading.Event()
+    time, stop = WaitedClock(), threading.Event()
     source = SyntheticSource(camera, WANTED, stop, Pacer(stop, time.clock, time.wait))
     numbers = []
     while (frame := source.read()) is not None:
@@ -72,7 +59,7 @@ def test_a_slow_box_leaves_frames_out_as_a_camera_would() -> None:
 
 def test_a_fast_box_draws_each_frame_when_it_is_due() -> None:
     camera = CameraConfig(id="road", source="synthetic:fps=10,frames=5")
-    time, stop = SlowTime(), threading.Event()
+    time, stop = WaitedClock(), threading.Event()
     source = SyntheticSource(camera, WANTED, stop, Pacer(stop, time.clock, time.wait))
     left = []
     while source.read() is not None:

@@ -18,6 +18,7 @@ from agent.cameras.table import open_source
 from agent.cameras.video import Feed, VideoSource
 from contracts.config import CameraConfig
 from contracts.errors import CameraError
+from tests.fakes.clock import WaitedClock
 from tests.unit.agent.cameras.clips import LEFT, LETTERBOXED, RIGHT, STRETCHED, close_to, write_clip
 
 
@@ -67,22 +68,10 @@ def test_the_rate_is_limited_by_the_clips_own_time(tmp_path: Path) -> None:
     assert source.dropped == {"rate": 50 - len(frames)}
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def clock(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> bool:
-        self.now += seconds
-        return False
-
-
 def test_a_file_plays_in_real_time_over_its_loops(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", frames=10, fps=10)
     camera = CameraConfig(id="gate", source=str(clip), loop=True)
-    time, stop = FakeClock(), threading.Event()
+    time, stop = WaitedClock(), threading.Event()
     source = VideoSource(camera, STRETCHED, Feed(str(clip), str(clip)), stop, pacer=Pacer(stop, time.clock, time.wait))
     left = []
     for _ in range(25):
@@ -237,7 +226,7 @@ def test_what_holds_no_picture_is_said(tmp_path: Path, make: Callable[[Path], ob
 
 def read_live(clip: Path, seconds_a_frame: Callable[[int], float]) -> tuple[list[int], int]:
     """Numbers of the frames of a clip watched as a live stream by a box that takes so long for each, and the late."""
-    clock, stop = FakeClock(), threading.Event()
+    clock, stop = WaitedClock(), threading.Event()
     camera, feed = CameraConfig(id="gate", source="rtsp://camera/"), Feed(str(clip), str(clip), live=True)
     source = VideoSource(camera, STRETCHED, feed, stop, lag=Lag(1.0, clock.clock))
     numbers: list[int] = []
