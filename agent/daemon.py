@@ -19,6 +19,7 @@ from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock
 from agent.counting.counter import questions_asked
 from agent.counting.states import Question
+from agent.disk import Disk
 from agent.drawn import DrawnChanges
 from agent.drift.keeper import DriftKeeper
 from agent.facts import device_facts
@@ -35,7 +36,6 @@ from agent.privacy.faces import open_faces
 from agent.privacy.redact import Redactor
 from agent.remote.checks import RunCheck
 from agent.remote.control import RemoteConfig, RemoteSettings
-from agent.remote.disk import Disk
 from agent.remote.plan import Plan
 from agent.remote.ports import Running
 from agent.remote.signing import KEYS_NAME

@@ -13,6 +13,7 @@ from contracts.documents import Id, WrittenModel
 from contracts.errors import WrittenError, did_you_mean
 from contracts.model_spec import Label
 from contracts.polygons import polygon_problem
+from contracts.update_config import UpdateConfig
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Unit, Unit]
@@ -332,6 +333,7 @@ class AgentConfig(WrittenModel):
     shedding: SheddingConfig = SheddingConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     rpc: RpcConfig = RpcConfig()
+    update: UpdateConfig = UpdateConfig()
     camera: tuple[CameraConfig, ...] = Field(min_length=1)
 
     @property

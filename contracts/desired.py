@@ -24,6 +24,8 @@ from contracts.config import (
     ZoneConfig,
 )
 from contracts.documents import Id, MachineModel, Sha256, WrittenModel
+from contracts.release import Version
+from contracts.update import UpdateReport
 
 LARGEST_DOCUMENT = 262_144  # bytes, its envelope included
 ENVELOPE_TYPE = "application/vnd.edgetally.desired+json"
@@ -139,9 +141,8 @@ class DesiredModel(WrittenModel):
     """The bundle that a slot should run."""
 
     name: Id
-    version: str = Field(min_length=1, max_length=64)
-    manifest: Sha256 = Field(description="digest of the bundle's manifest.json")
-    size: Annotated[int, Field(ge=1, le=_LARGEST)] = Field(description="bytes to fetch")
+    version: Version
+    manifest: Sha256 = Field(description="digest of the bytes of the bundle's manifest.json")
 
 
 class Desired(WrittenModel):
@@ -252,6 +253,7 @@ class Reported(MachineModel):
     errors_left_out: int = 0
     refused: RefusedDocument | None = None
     page: dict[str, object] = Field(default_factory=dict)
+    update: UpdateReport | None = Field(None, description="the newest attempt to change the models")
 
 
 def canonical(document: object) -> bytes:

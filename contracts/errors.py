@@ -13,7 +13,9 @@
     │   ├── GoldenError         an artifact fails its golden self-test on this box
     │   └── NoArtifactFitsError no artifact of the bundle fits this box
     ├── TransportError          the other side or the network
-    │   └── BrokerError         the broker cannot be reached, or refuses (with its reason code)
+    │   ├── BrokerError         the broker cannot be reached, or refuses (with its reason code)
+    │   └── ServerError         a web server cannot be reached, or sends something else than was asked for
+    │       └── NotThereError   it answers, and does not have the file
     └── DeviceError             this box
         ├── CameraError         a source does not open, or ended
         ├── RuntimeMissingError an inference runtime or an extra is not installed
@@ -129,6 +131,25 @@ class BrokerError(TransportError):
         self.broker = broker
         self.problem = problem
         super().__init__(f"broker {broker}: {problem}; {do}")
+
+
+class ServerError(TransportError):
+    """A web server, or a folder in its place, cannot be reached, or sends something else than was asked for.
+
+    Args:
+        where: its address, without credentials, or the folder.
+        problem: what was expected and what came.
+        do: what a person can do about it.
+    """
+
+    def __init__(self, where: str, problem: str, do: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(f"{where}: {problem}; {do}")
+
+
+class NotThereError(ServerError):
+    """It answers, and does not have the file."""
 
 
 class DeviceError(EdgetallyError):

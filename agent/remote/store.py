@@ -1,30 +1,20 @@
-"""What was taken, on disk: the document that should run, the last one that did, and the floors.
-
-Each file has its digest in its first line, so that one that was cut short or overwritten is told from a good one.
-"""
+"""What was taken, on disk: the document that should run, the last one that did, and the floors."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from agent.remote.disk import Disk
+from agent.disk import Disk
+from agent.records import RecordDamagedError, Records
 from agent.remote.rules import Floors, highest
 from contracts.documents import MachineModel
-from contracts.errors import StorageError
-
-_log = logging.getLogger(__name__)
 
 _FOLDER = "remote"
-_MAGIC = "edgetally-record-1"
 FileName = Literal["current", "good", "floors", "page"]
 _Model = TypeVar("_Model", bound=MachineModel)
 
@@ -75,7 +65,7 @@ class RemoteStore:
     """
 
     def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+        self._records = Records(disk)
 
     @classmethod
     def under(cls, state_dir: Path) -> RemoteStore:
@@ -84,12 +74,7 @@ class RemoteStore:
 
     def settle(self) -> None:
         """Have on the disk what is there: nothing that a start believed may be undone by a power cut after it."""
-        try:
-            self._disk.sync_names()
-        except FileNotFoundError:  # nothing was ever kept
-            return
-        except OSError as error:
-            _log.error("%s", StorageError(str(self._disk.directory), error))
+        self._records.settle()
 
     def load(self) -> Kept:
         """What the disk holds; a damaged file is passed over, and said."""
@@ -137,35 +122,11 @@ class RemoteStore:
         self._write("page", Page(keys=dict(keys)))
 
     def _write(self, name: FileName, record: MachineModel) -> None:
-        body = json.dumps(record.model_dump(mode="json"), ensure_ascii=False).encode()
-        head = f"{_MAGIC} {hashlib.sha256(body).hexdigest()}\n".encode()
-        try:
-            self._disk.replace(name, head + body)
-        except StorageError as error:
-            if not self._holds(name, head + body):
-                raise
-            # It would be there after a restart, so to say that it was not kept would be wrong.
-            _log.error("%s; it is there all the same, but a power cut may undo it", error)
-
-    def _holds(self, name: FileName, data: bytes) -> bool:
-        with contextlib.suppress(OSError):
-            return self._disk.read(name) == data
-        return False
+        self._records.write(name, record)
 
     def _read(self, name: FileName, model: type[_Model], damage: list[str]) -> _Model | None:
         try:
-            data = self._disk.read(name)
-        except OSError as error:
-            damage.append(f"{name} cannot be read ({error.strerror})")
-            return None
-        if data is None:
-            return None
-        head, _, body = data.partition(b"\n")
-        if head != f"{_MAGIC} {hashlib.sha256(body).hexdigest()}".encode():
-            damage.append(f"{name} is damaged")
-            return None
-        try:
-            return model.model_validate_json(body)
-        except ValidationError:
-            damage.append(f"{name} is of another version")
+            return self._records.read(name, model)
+        except RecordDamagedError as error:
+            damage.append(str(error))
             return None

@@ -7,7 +7,7 @@ import logging
 
 from pydantic import Field, ValidationError
 
-from agent.remote.disk import Disk
+from agent.disk import Disk
 from agent.rpc.refusals import RpcRefusedError
 from contracts.documents import MachineModel
 from contracts.rpc import RpcRequest

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.camera_unit import CameraUnit
+from agent.disk import Disk
 from agent.engines.supply import EngineSupply
 from agent.host import clock_synced
 from agent.limited_log import LimitedLog
 from agent.model import RunningForm
-from agent.remote.disk import Disk
 from agent.rpc.ports import Agent, Finding, Trial
 from contracts.documents import without_credentials
 from contracts.errors import EdgetallyError, StorageError

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from agent.counting.clock import utc_text
+from agent.disk import Disk
 from agent.limited_log import LimitedLog
 from agent.mqtt.ports import Received
 from agent.remote.control import Clock
-from agent.remote.disk import Disk
 from agent.remote.refusals import DocumentRefusedError
 from agent.remote.rules import CLOCK_SLACK, Moment
 from agent.remote.signing import load_keys

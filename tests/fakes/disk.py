@@ -7,7 +7,7 @@ import os
 import random
 from pathlib import Path
 
-from agent.remote.disk import Disk
+from agent.disk import Disk
 
 
 class PowerCut(BaseException):

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from agent.disk import Disk
 from agent.remote.control import RemoteConfig, RemoteSettings
-from agent.remote.disk import Disk
 from agent.remote.store import RemoteStore
 from tests.fakes.applier import FakeApplier
 from tests.unit.agent.remote.boxes import as_bytes, desired, local, time_text

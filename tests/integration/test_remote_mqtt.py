@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from agent.backoff import Backoff
+from agent.disk import Disk
 from agent.mqtt.link import LinkSettings, MqttLink
 from agent.remote.control import RemoteConfig, RemoteSettings
-from agent.remote.disk import Disk
 from agent.remote.plan import Plan
 from agent.remote.ports import Running
 from agent.remote.store import RemoteStore

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from agent.backoff import Backoff
+from agent.disk import Disk
 from agent.mqtt.link import LinkSettings, MqttLink
 from agent.remote.control import Clock
-from agent.remote.disk import Disk
 from agent.rpc.selftest import CameraSeen, broker_trial, camera_trials, clock_trial, disk_trial
 from agent.rpc.server import RpcServer, RpcSettings
 from agent.store import Store

@@ -13,8 +13,8 @@ lock dev --extra dev
 constraints=(-c requirements/dev.txt)
 lock demo --extra demo --extra openvino --extra onnxruntime "${constraints[@]}"
 lock convert --extra convert --extra openvino --extra onnxruntime --extra tflite "${constraints[@]}"
-lock agent --extra openvino --extra onnxruntime --extra page "${constraints[@]}"
-lock agent-test --extra test --extra page "${constraints[@]}"
+lock agent --extra openvino --extra onnxruntime --extra page --extra update "${constraints[@]}"
+lock agent-test --extra test --extra page --extra update "${constraints[@]}"
 
 # Environments of one Python each, whose pins conflict with all of the above.
 lock_alone() {

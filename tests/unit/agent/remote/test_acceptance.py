@@ -165,7 +165,7 @@ def test_a_document_is_taken_whole_or_not_at_all(box: Box, missing: str) -> None
     ],
 )
 def test_an_older_document_is_refused(box: Box, changes: dict[str, Any], code: str) -> None:
-    model = {"name": "m", "version": "1", "manifest": "0" * 64, "size": 1}
+    model = {"name": "m", "version": "1", "manifest": "0" * 64}
     taken = desired({"window_seconds": 5}, revision=7, epoch=5, model_revision=3, models={"main": model})
     assert box.send(taken).refused is None
     refused = refusal(box, taken | changes)
@@ -180,7 +180,7 @@ def test_a_higher_epoch_begins_the_revisions_anew(box: Box) -> None:
 
 def test_models_move_without_the_configuration(box: Box) -> None:
     box.send(desired({"window_seconds": 5}, revision=7))
-    model = {"name": "m", "version": "1", "manifest": "0" * 64, "size": 1}
+    model = {"name": "m", "version": "1", "manifest": "0" * 64}
     assert (
         box.send(desired({"window_seconds": 5}, revision=7, model_revision=1, models={"main": model})).refused is None
     )

@@ -31,7 +31,7 @@ FULL: dict[str, Any] = desired(
         ],
     },
     model_revision=1,
-    models={"main": {"name": "m", "version": "1", "manifest": "0" * 64, "size": 1}},
+    models={"main": {"name": "m", "version": "1", "manifest": "0" * 64}},
 )
 KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"  # RFC 8032, section 7.1
 ENVELOPE = {"payload": "e30=", "payloadType": ENVELOPE_TYPE, "signatures": [{"keyid": "k", "sig": "AA=="}]}

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent.cli import app
-from agent.remote.disk import Disk
+from agent.disk import Disk
 from agent.remote.rules import Floors
 from agent.remote.store import Record, RemoteStore
 from contracts.config import AgentConfig

@@ -1,0 +1,1 @@
+"""What an operator runs: releasing models, and the fleet that takes them."""
