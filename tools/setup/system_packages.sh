@@ -3,7 +3,7 @@
 # Where it may not install it says what is missing and how to get it, and fails only in CI.
 set -euo pipefail
 packages=(
-  mosquitto mosquitto-clients openssl chromium libfaketime gcc libc6-dev
+  mosquitto mosquitto-clients nginx-light openssl chromium libfaketime gcc libc6-dev
   python3-gi gir1.2-gst-rtsp-server-1.0
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
 )
