@@ -19,6 +19,7 @@ from contracts.measurement import Accuracy, Interval, Verdict
 
 _BLIND = 0.05  # of the true count: a model that sees less of what is there proves nothing by what it then loses
 RESAMPLES = 2000  # Efron and Tibshirani 1993, 13.3: at least 1000 for the ends of an interval
+_TIMES, _MOST = 20, 5000  # of the pictures given, and of all that somebody might label
 _SEED = 20260101  # the same pictures always give the same verdict
 
 Counts = NDArray[np.float64]
@@ -89,6 +90,17 @@ def judge(counts: Counts, truth: Truth, max_loss: float) -> Accuracy:
         verdict=verdict,
         needed=_needed(bias, rise, max_loss, len(counts)) if verdict == "undecided" and not truth.blind else None,
     )
+
+
+def is_at_the_edge(accuracy: Accuracy) -> bool:
+    """Whether more pictures will hardly decide: it would take 20 times those given, or more than 5000.
+
+    So many are asked for only where the estimate lies next to the budget: nearer by half of the interval's root of 20
+    than the pictures can tell. Then their number says how near by chance, and not how many would do. Twice those given
+    can always be asked for.
+    """
+    most = max(2 * accuracy.n, min(_TIMES * accuracy.n, _MOST))
+    return accuracy.needed is not None and accuracy.needed > most
 
 
 def _share(change: Counts, true: Counts) -> Interval:

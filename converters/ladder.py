@@ -18,12 +18,13 @@ from contracts.measurement import Accuracy
 from converters.artifacts import checking_lanes, describe, with_host_stage
 from converters.fallback import QUANTISED, check_executed
 from converters.families.base import Emitted, Family, Job, Recipe
+from converters.gate import is_at_the_edge
 from converters.made import Made
 from converters.material import Material
 from converters.parity import tolerance_of
 from converters.report.rows import Row, Status
 from converters.trial import Trial, try_lanes
-from converters.unsure import Unsure, might_be_surer
+from converters.unsure import ENOUGH, Unsure, might_be_surer
 from targets.load import Target
 
 _KEPT_OUT = (0.05, 0.15, 0.3)  # of all layers, a round each: the worst few usually carry most of the loss
@@ -140,7 +141,7 @@ class Ladder:
             return self._row(recipe, "failed", execution_precision, str(error)), None
         problem = _problem(trial, self.material)
         worst = max((output.max_error for output in trial.parity.outputs), default=None)
-        row = self._row(recipe, "kept", execution_precision, _hint(trial.accuracy))
+        row = self._row(recipe, "kept", execution_precision, _hint(trial.accuracy, recipe.precision))
         if problem:
             status = (
                 "failed" if tolerance_of(recipe.precision, execution_precision, rounded=emitted.rounded) else "left out"
@@ -216,9 +217,16 @@ def _problem(trial: Trial, material: Material) -> str | None:
     )
 
 
-def _hint(accuracy: Accuracy) -> str:
+def _hint(accuracy: Accuracy, precision: str) -> str:
     if accuracy.verdict != "undecided":
         return ""
     if accuracy.needed is None:
         return "FP32 finds next to nothing on the evaluation pictures, so that no loss shows: give pictures of its kind"
-    return f"too few pictures to be sure: {accuracy.n} were given, about {accuracy.needed} would decide"
+    if not is_at_the_edge(accuracy):
+        return f"too few pictures to be sure: {accuracy.n} were given, about {accuracy.needed} would decide"
+    first = f"give {ENOUGH} or more, and if it stays there, " if accuracy.n < ENOUGH else ""
+    otherwise = "keep more layers out (--rounds)" if precision in QUANTISED else "choose a wider precision"
+    return (
+        f"it loses {accuracy.loss:.2%} on {accuracy.n} pictures, at the edge of the budget of {accuracy.max_loss:.2%}, "
+        f"which more pictures will hardly decide: {first}accept it by a larger max_loss in model.toml, or {otherwise}"
+    )

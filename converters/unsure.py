@@ -13,14 +13,15 @@ from pathlib import Path
 from converters.made import Made
 from converters.report.rows import Row
 
-_ENOUGH = 100  # judged pictures below which hardly any rounded form is sure, and trying others would not end
+ENOUGH = 100
+"""Judged pictures below which hardly any rounded form is sure, and trying others would not end."""
 
 
 def might_be_surer(attempt: Made) -> bool:
     """Whether another recipe might be within the budget for sure, where this one is only so by its estimate."""
     judged = [accuracy for artifact in attempt.artifacts for accuracy in artifact.accuracy.values()]
     return bool(judged) and all(
-        accuracy.verdict == "undecided" and accuracy.needed is not None and accuracy.n >= _ENOUGH for accuracy in judged
+        accuracy.verdict == "undecided" and accuracy.needed is not None and accuracy.n >= ENOUGH for accuracy in judged
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from converters.gate import is_at_the_edge
 from converters.report.rows import Report, Row
 
 RUNS_FOR_P99 = 1000  # below, the 99th percentile rests on fewer than ten runs
@@ -83,12 +84,12 @@ def _decided(kept: list[Row]) -> Iterator[Check]:
     judged = [row for row in kept if row.accuracy]
     undecided = [row.accuracy for row in judged if row.accuracy and row.accuracy.verdict == "undecided"]
     if undecided:
-        needed = max((accuracy.needed or 0 for accuracy in undecided), default=0)
+        edge = [accuracy for accuracy in undecided if is_at_the_edge(accuracy)]
+        needed = max((accuracy.needed or 0 for accuracy in undecided if accuracy not in edge), default=0)
         most = f"; about {needed} would decide" if needed else ""
-        yield Check(
-            done=False,
-            text=f"too few pictures to be sure of {len(undecided)} of {len(judged)}: {undecided[0].n} were given{most}",
-        )
+        at_edge = f"; {len(edge)} at the budget's edge, which more will hardly decide" if edge else ""
+        said = f"{undecided[0].n} were given{most}{at_edge}"
+        yield Check(done=False, text=f"too few pictures to be sure of {len(undecided)} of {len(judged)}: {said}")
     elif judged:
         yield Check(done=True, text="the 95 % interval of every loss lies within the budget")
 

@@ -29,8 +29,8 @@ from runtime.model_dir import read_model_dir
 from runtime.pictures import read_picture_scaled
 from targets.load import all_targets, load_target
 from tests.data import data_dir
-from tests.unit.converters.networks import SIDE, density_net, finish
-from tests.unit.converters.test_qnn import FRAME, V68, V73, qnn_job
+from tests.unit.converters.networks import SIDE, density_net, finish, focus_net
+from tests.unit.converters.test_qnn import FRAME, PLAIN, V68, V73, qnn_job
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +102,20 @@ def test_layers_kept_out_of_quantising_compute_in_fp16(tmp_path: Path) -> None:
         node.name = f"layer{number}"
     emitted = emit(tmp_path, qnn_job(tmp_path, V73, model), Recipe("int8", "minmax", ("layer0",)))
     assert qnn.executed(emitted, "native") == {"int8": 1, "f16": 2}
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe("int8", "minmax"), Recipe("int8", "percentile"), Recipe("int8-a16", "minmax")]
+)
+def test_pixels_that_become_channels_keep_their_values(recipe: Recipe, tmp_path: Path) -> None:
+    """HTP's SpaceToDepth takes no scale of its own: in 16 bits YOLOX's pixels came out twice as bright."""
+    job = qnn_job(tmp_path, V73, focus_net(), **PLAIN)
+    assert job.folded is not None
+    assert job.calibration is not None
+    picture = np.load(job.calibration)[:1]
+    (expected,) = run_onnx(job.source, job.folded, "image", [picture])
+    got = opened(emit(tmp_path, job, recipe)).infer({"image": picture})["density"]
+    assert np.abs(got - expected["density"]).max() < 0.02 * np.abs(expected["density"]).max()
 
 
 def test_what_was_written_says_what_it_needs(made: tuple[Job, Emitted]) -> None:

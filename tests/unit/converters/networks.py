@@ -60,6 +60,34 @@ def density_net(
     )
 
 
+def focus_net(seed: int = 0) -> onnx.ModelProto:
+    """Every second row and column as channels of their own, as YOLOX begins, then Conv and ReLU: ``density``."""
+    random = np.random.default_rng(seed)
+    constants = [
+        numpy_helper.from_array((random.standard_normal((1, 12, 3, 3)) / 8).astype(np.float32), "w"),
+        numpy_helper.from_array(np.full(1, 8.0, np.float32), "b"),
+        numpy_helper.from_array(np.array([SIDE, SIDE], np.int64), "ends"),
+        numpy_helper.from_array(np.array([2, 3], np.int64), "axes"),
+        numpy_helper.from_array(np.array([2, 2], np.int64), "steps"),
+    ]
+    nodes = []
+    for number, (column, row) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):  # YOLOX's order
+        constants.append(numpy_helper.from_array(np.array([row, column], np.int64), f"start{number}"))
+        inputs = ["image", f"start{number}", "ends", "axes", "steps"]
+        nodes.append(helper.make_node("Slice", inputs, [f"part{number}"], name=f"slice{number}"))
+    nodes += [
+        helper.make_node("Concat", [f"part{number}" for number in range(4)], ["parts"], name="concat", axis=1),
+        helper.make_node("Conv", ["parts", "w", "b"], ["c"], name="conv", kernel_shape=[3, 3], pads=[1] * 4),
+        helper.make_node("Relu", ["c"], ["density"], name="relu"),
+    ]
+    return finish(
+        nodes,
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("density", TensorProto.FLOAT, [1, 1, SIDE // 2, SIDE // 2])],
+        constants,
+    )
+
+
 def identity_net(spec: InputSpec) -> onnx.ModelProto:
     """Gives back what the network takes: for seeing what preparation yields."""
     shape = [1, spec.channels, spec.height, spec.width]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import DocumentError
 from contracts.measurement import Accuracy
-from converters.gate import Counts, Truth, judge
+from converters.gate import Counts, Truth, is_at_the_edge, judge
 
 BUDGET = 0.01
 
@@ -115,6 +115,37 @@ class TestTooFewPictures:
     def test_is_no_excuse_for_an_estimate_beyond_the_budget(self) -> None:
         true = street(8)
         assert judge(true * 1.02, labelled(true), BUDGET).verdict == "failed"
+
+
+class TestTheEdgeOfTheBudget:
+    """Where the number of pictures that would decide says nothing but how near the estimate came."""
+
+    @pytest.mark.parametrize(
+        ("n", "needed", "edge"),
+        [
+            (16, 320, False),
+            (16, 321, True),
+            (300, 5000, False),
+            (300, 5001, True),
+            (4000, 8000, False),
+            (4000, 8001, True),
+            (16, None, False),
+        ],
+    )
+    def test_is_where_it_would_take_twenty_times_the_pictures_or_more_than_anybody_labels(
+        self, n: int, needed: int | None, edge: bool
+    ) -> None:
+        true = np.full(8, 20.0)
+        accuracy = judge(true, labelled(true), BUDGET).model_copy(update={"n": n, "needed": needed})
+        assert is_at_the_edge(accuracy) is edge
+
+    @given(share=st.floats(0.97, 1.0), seed=st.integers(0, 2**32 - 1))
+    def test_is_seen_in_counts_whose_loss_is_next_to_it(self, share: float, seed: int) -> None:
+        true = np.full(40, 20.0)
+        swing = np.random.default_rng(seed).permutation(np.resize([1.0, -1.0], 40))
+        accuracy = judge(true + swing - share * BUDGET * 20, labelled(true, true + 2 * swing), BUDGET)
+        assert accuracy.verdict == "undecided"
+        assert is_at_the_edge(accuracy)
 
 
 class TestBlindReference:

@@ -236,12 +236,38 @@ def test_too_few_pictures_to_be_sure_are_said_with_how_many_would_do(climb: Clim
     assert f"16 were given, about {accuracy.needed} would decide" in made.rows[0].reason
 
 
+@pytest.mark.parametrize(
+    ("enough", "precision", "said"),
+    [
+        (PICTURES + 1, "int8", "hardly decide: give 17 or more, and if it stays there, accept it by a larger max_loss"),
+        (PICTURES, "int8", "hardly decide: accept it by a larger max_loss in model.toml, or keep more layers out"),
+        (PICTURES, "fp16", "hardly decide: accept it by a larger max_loss in model.toml, or choose a wider precision"),
+    ],
+)
+def test_a_loss_at_the_budgets_edge_is_said_to_be_there_and_what_to_do(
+    enough: int, precision: str, said: str, climb: Climb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converters.ladder.ENOUGH", enough)
+    material = climb.prepared.material
+    counts = material.truth.reference
+    swing = np.resize([1.0, -1.0], len(counts)) * counts.mean() * 0.1
+    near = 0.9999 * material.spec.budget.max_loss * counts.mean()
+    made = climb(
+        precision=precision,
+        material=replace(material, truth=Truth("labels", counts + swing, counts + 2 * swing + near)),
+    )
+    row = made.rows[0]
+    assert (row.status, row.accuracy and row.accuracy.verdict) == ("kept", "undecided"), row.reason
+    assert row.reason.startswith("it loses 1.00% on 16 pictures, at the edge of the budget of 1.00%, which more")
+    assert said in row.reason
+
+
 class TestUnsure:
     """Within the budget by its estimate, on pictures that are too few to be sure."""
 
     @pytest.fixture
     def unsure(self, climb: Climb, monkeypatch: pytest.MonkeyPatch) -> Material:
-        monkeypatch.setattr("converters.unsure._ENOUGH", PICTURES)
+        monkeypatch.setattr("converters.unsure.ENOUGH", PICTURES)
         counts = climb.prepared.material.truth.reference
         swing = np.resize([1.0, -1.0], len(counts)) * counts.mean() * 0.1
         return replace(climb.prepared.material, truth=Truth("labels", counts + swing, counts + 2 * swing))
@@ -255,7 +281,7 @@ class TestUnsure:
         assert [path.name for path in climb.folder.parent.iterdir()] == ["int8"]
         assert sorted(row.status for row in made.rows) == ["kept", *["left out"] * 4]
         gone = [row for row in made.rows if row.status == "left out"]
-        assert all("would decide; another way comes nearer" in row.reason and not row.artifact for row in gone)
+        assert all("; another way comes nearer" in row.reason and not row.artifact for row in gone)
 
     def test_one_that_is_sure_is_taken_instead_and_ends_it(
         self, climb: Climb, unsure: Material, monkeypatch: pytest.MonkeyPatch
@@ -269,7 +295,7 @@ class TestUnsure:
     def test_on_few_pictures_the_first_is_kept_for_none_would_be_sure(
         self, climb: Climb, unsure: Material, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("converters.unsure._ENOUGH", PICTURES + 1)
+        monkeypatch.setattr("converters.unsure.ENOUGH", PICTURES + 1)
         assert statuses(climb(material=unsure)) == [("cheap", "kept")]
 
     def test_what_cannot_be_made_after_it_costs_nothing(self, climb: Climb, unsure: Material) -> None:

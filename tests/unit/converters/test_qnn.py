@@ -22,7 +22,7 @@ from converters.qnn.prepare import float_graph, prepared_range, quantisable_grap
 from converters.qnn.quantise import quantised_file
 from runtime.hexagon import ARCHITECTURES, htp_problems
 from targets.load import all_targets
-from tests.unit.converters.networks import SIDE, density_net, identity_net, input_spec
+from tests.unit.converters.networks import SIDE, density_net, focus_net, identity_net, input_spec
 from tests.unit.converters.test_families import model_spec
 
 V68 = {"htp_arch": "68", "soc_model": "35"}
@@ -35,12 +35,16 @@ CASES = [
     {"color": "bgr", "mean": [10.0, 20.0, 30.0]},
     {"color": "gray", "mean": [3.0], "std": [5.0]},
 ]
+PLAIN: dict[str, Any] = {"color": "bgr", "mean": [0.0], "std": [1.0]}  # the network takes the bytes as they are
 FRAME = np.random.default_rng(3).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
 
 
-def qnn_job(folder: Path, options: dict[str, str] = V73, model: onnx.ModelProto | None = None) -> Job:
-    """Pictures of light patches on dark ground, so that the ranges are those of pictures and not of noise."""
-    spec = model_spec()
+def qnn_job(folder: Path, options: dict[str, str] = V73, model: onnx.ModelProto | None = None, **changes: Any) -> Job:
+    """Pictures of light patches on dark ground, so that the ranges are those of pictures and not of noise.
+
+    The changes are those of ``[input]``.
+    """
+    spec = model_spec(**changes)
     folded = folder / "folded.onnx"
     onnx.save(fold(model or density_net(), spec.input), folded)
     random = np.random.default_rng(0)
@@ -142,6 +146,17 @@ class TestQuantising:
         givers = {name: node for node in quantised.graph.node for name in node.output}
         (scaled,) = (node for node in quantised.graph.node if node.name == "scaled")
         assert [kinds[givers[name].input[2]] for name in scaled.input] == ["UINT16", "UINT16"]
+
+    @pytest.mark.parametrize("precision", ["int8", "int8-a16"])
+    def test_what_htp_moves_as_it_is_keeps_its_scale(self, precision: str, tmp_path: Path) -> None:
+        job = qnn_job(tmp_path, model=focus_net(), **PLAIN)
+        quantised = onnx.load(quantised_file(job, Recipe(precision, "percentile"), has_float=True))
+        (moving,) = (node for node in quantised.graph.node if node.op_type == "SpaceToDepth")
+        givers = {name: node for node in quantised.graph.node for name in node.output}
+        (taker,) = (node for node in quantised.graph.node if moving.output[0] in node.input)
+        values = {tensor.name: numpy_helper.to_array(tensor) for tensor in quantised.graph.initializer}
+        before, behind = ([values[name] for name in node.input[1:]] for node in (givers[moving.input[0]], taker))
+        assert before == behind
 
     def test_without_calibration_pictures_it_is_refused(self, tmp_path: Path) -> None:
         job = qnn_job(tmp_path)
