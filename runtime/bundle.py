@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,17 +100,42 @@ def open_bundle(path: Path) -> Bundle:
     if not manifest_file.is_file():
         raise BundleError(f"{path}: expected a bundle (a folder with {MANIFEST_NAME}), there is none; check the path")
     try:
-        document = load_json(manifest_file)
-        schema = document.get("schema_version")
-        if isinstance(schema, int) and schema > SCHEMA_VERSION:
-            raise BundleError(
-                f"{path}: bundle schema is {schema}, this edgetally reads up to {SCHEMA_VERSION}; update edgetally"
-            )
-        if document.get("digest") != manifest_digest(document):
-            raise BundleError(f"{manifest_file}: its digest does not fit its content; copy the bundle again")
-        return Bundle(path, read_document(Manifest, document, str(manifest_file)))
+        return Bundle(path, _manifest_of(load_json(manifest_file), str(manifest_file)))
     except DocumentError as error:
         raise BundleError(f"{error}; copy the bundle again") from error
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """A manifest by its bytes, checked against its own digest.
+
+    Args:
+        data: the whole of manifest.json.
+        where: it came from; for the error's text.
+
+    Raises:
+        BundleError: it is none, is of a newer schema, or was changed.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: expected JSON, {error}; build or copy the bundle again") from None
+    if not isinstance(document, dict):
+        raise BundleError(f"{where}: expected a JSON object, got {type(document).__name__}; build the bundle again")
+    try:
+        return _manifest_of(document, where)
+    except DocumentError as error:
+        raise BundleError(f"{error}; build or copy the bundle again") from error
+
+
+def _manifest_of(document: Mapping[str, object], where: str) -> Manifest:
+    schema = document.get("schema_version")
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise BundleError(
+            f"{where}: bundle schema is {schema}, this edgetally reads up to {SCHEMA_VERSION}; update edgetally"
+        )
+    if document.get("digest") != manifest_digest(document):
+        raise BundleError(f"{where}: its digest does not fit its content; copy the bundle again")
+    return read_document(Manifest, document, where)
 
 
 def sha256(path: Path) -> str:

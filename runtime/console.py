@@ -13,6 +13,8 @@ from contracts.errors import EdgetallyError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+_NO_MEMORY = "error: there was no memory left for it; allow this process more, or give it less to do\n"
+
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -23,8 +25,8 @@ def run_program(program: Callable[[], object]) -> int:
         program: parses ``sys.argv`` and does the work; it raises SystemExit where it ends by itself.
 
     Returns:
-        The exit code: 2 for what a person can mend (said in one sentence on stderr), 130 for Ctrl-C, 1 for a bug (said
-        with its traceback, which may quote a URL).
+        The exit code: 2 for what a person can mend (said in one sentence on stderr), 130 for Ctrl-C, 1 for a bug, or
+        where memory ran out (said with the traceback, which may quote a URL).
     """
     try:
         program()
@@ -36,8 +38,10 @@ def run_program(program: Callable[[], object]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone: nothing is left to say
         return 0
-    except Exception:  # noqa: BLE001 - as Python itself would say it, but without credentials
+    except Exception as error:  # noqa: BLE001 - as Python itself would say it, but without credentials
         sys.stderr.write(without_credentials(traceback.format_exc()))
+        if isinstance(error, MemoryError):
+            sys.stderr.write(_NO_MEMORY)
         return 1
     return 0
 

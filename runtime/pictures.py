@@ -72,15 +72,6 @@ class Scaler:
         return self._placement
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
-    """A picture file at its full size, uint8 ``(height, width, 3)`` BGR.
-
-    Raises:
-        DocumentError: it is not there, or no picture.
-    """
-    return read_picture_placed(path, _full_size)[0]
-
-
 def read_picture_scaled(path: str | os.PathLike[str], spec: InputSpec) -> tuple[Picture, Placement]:
     """A picture file in the size that the model wants, and where it lies in the input.
 

@@ -37,6 +37,7 @@ _DOCUMENTS: dict[str, type[BaseModel]] = {
     "rpc-snapshot-request": rpc.SnapshotRequest,
     "rpc-self-test-request": rpc.SelfTestRequest,
     "rpc-restart-request": rpc.RestartRequest,
+    "rpc-drift-reset-request": rpc.DriftResetRequest,
     "rpc-envelope": rpc.SignedRequest,
     "rpc-reply": rpc.RpcReply,
 }

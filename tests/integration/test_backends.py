@@ -129,6 +129,29 @@ def test_openvino_on_the_processor_maps_no_other_plugin(model: tuple[str, Path])
     assert "npu_plugin" not in maps
 
 
+AT_ONCE = """
+import sys, threading
+from runtime.backends.quiet_openvino import ov
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(4)
+
+def ask():
+    together.wait()
+    ov.Type.f32.to_dtype()
+
+threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_lanes_that_ask_openvino_for_a_dtype_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    for _ in range(4):  # without care two of three processes hang
+        subprocess.run([sys.executable, "-c", AT_ONCE], cwd=ROOT, check=True, timeout=60)
+
+
 def test_opening_openvino_starts_no_telemetry_and_leaves_no_id_behind(tmp_path: Path) -> None:
     program = "import runtime.backends.openvino, sys; assert sys.modules['openvino_telemetry'] is None"
     environment = {**os.environ, "HOME": str(tmp_path)}

@@ -3,7 +3,8 @@
 Nothing of ours is imported, so that its memory is what such a program takes. It decodes and scales as the agent does
 (one thread a stream, swscale's AREA), and gives the runtime the lanes and threads that the agent gives it. A picture
 that was not inferred yet is replaced by the next of its camera in real time, and waited for otherwise. With ``alone``
-nothing is decoded either: the runtime infers one picture again and again.
+nothing is decoded either: the runtime infers one picture again and again. Whatever fails ends it with its traceback: a
+thread that is gone must not be waited for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Plan = dict[str, Any]  # tools.bench.job.Floor as JSON
 Infer = Callable[[Any], object]
 
 _ALONE_FRAMES = 300
+_SILENCE = 10.0  # seconds after which a stream that sends nothing is given up; FFmpeg's own patience has no end
 
 
 class Newest:
@@ -63,6 +65,42 @@ class Newest:
             self._changed.notify_all()
 
 
+class Threads:
+    """The loop's threads; the first that fails ends the others.
+
+    Attributes:
+        stop: set once they are to end.
+    """
+
+    def __init__(self, newest: Newest) -> None:
+        self.stop = threading.Event()
+        self._newest = newest
+        self._faults: list[BaseException] = []
+
+    def start(self, step: Callable[[], None]) -> threading.Thread:
+        """Run something in a thread of its own."""
+        thread = threading.Thread(target=self._run, args=(step,))
+        thread.start()
+        return thread
+
+    def end(self) -> None:
+        """Have all come to their end."""
+        self.stop.set()
+        self._newest.end()
+
+    def check(self) -> None:
+        """Raise what the first raised that failed."""
+        if self._faults:
+            raise self._faults[0]
+
+    def _run(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self._faults.append(error)
+            self.end()
+
+
 def measure(plan: Plan) -> dict[str, Any]:
     """Run every camera through the bare runtime; what it saw as `tools.bench.job.Measured`."""
     begun = time.monotonic()
@@ -70,23 +108,21 @@ def measure(plan: Plan) -> dict[str, Any]:
     loaded, cpu = time.monotonic(), time.process_time()
     newest = Newest(replaces=plan["realtime"] or plan["live"])
     done: list[tuple[float, float]] = []  # when it was inferred, and its age then
-    stop = threading.Event()
-    workers = [threading.Thread(target=_work, args=(newest, infer, done)) for infer in lanes]
     read = _repeat if plan["alone"] else _decode
-    cameras = [threading.Thread(target=read, args=(plan, n, newest, stop)) for n in range(plan["cameras"])]
-    for thread in workers + cameras:
-        thread.start()
+    threads = Threads(newest)
+    workers = [threads.start(partial(_work, newest, infer, done)) for infer in lanes]
+    cameras = [threads.start(partial(read, plan, n, newest, threads.stop)) for n in range(plan["cameras"])]
     if plan["seconds"] is not None:
-        while not done:
-            time.sleep(0.01)
-        time.sleep(plan["warm"] + plan["seconds"])
-        stop.set()
-        newest.end()
+        while not done and not threads.stop.wait(0.01):
+            pass
+        threads.stop.wait(plan["warm"] + plan["seconds"])
+        threads.end()
     for thread in cameras:
         thread.join()
     newest.end()
     for thread in workers:
         thread.join()
+    threads.check()
     return _measured(plan, begun, loaded, time.process_time() - cpu, newest.dropped, done)
 
 
@@ -139,13 +175,21 @@ def _decode(plan: Plan, camera: int, newest: Newest, stop: threading.Event) -> N
 
 
 def _pictures(plan: Plan) -> Iterator[av.VideoFrame]:
-    """The pictures of the source; of a file again and again where it is to last."""
+    """The pictures of the source; of a file again and again where it is to last.
+
+    Raises:
+        RuntimeError: it has none.
+    """
     options = {"rtsp_transport": "tcp"} if plan["source"].startswith("rtsp:") else {}
     while True:
-        with av.open(plan["source"], "r", options=options) as container:
+        with av.open(plan["source"], "r", options=options, timeout=_SILENCE) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
-            yield from container.decode(stream)
+            picture = None
+            for picture in container.decode(stream):
+                yield picture
+        if picture is None:
+            raise RuntimeError(f"{plan['source']}: expected pictures, it has none")
         if plan["seconds"] is None:
             return
 
@@ -161,6 +205,7 @@ def _openvino(plan: Plan) -> list[Infer]:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # it calls nobody
     import openvino as ov
 
+    ov.Type.f32.to_dtype()  # two lanes that ask for the first time at once wait for each other for ever (2026.4)
     lanes = plan["lanes"]
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",

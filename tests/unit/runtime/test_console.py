@@ -28,3 +28,13 @@ def test_a_bug_is_its_traceback_without_credentials(capsys: pytest.CaptureFixtur
     assert "Traceback" in said
     assert "ZeroDivisionError: rtsp://" in said
     assert "secret" not in said
+
+
+def test_that_memory_ran_out_is_said_below_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    assert run_program(fail) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.endswith("error: there was no memory left for it; allow this process more, or give it less to do\n")

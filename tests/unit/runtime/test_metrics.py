@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import DocumentError
-from runtime.metrics import agreeing, count_error, count_of, result_error
+from runtime.metrics import agreeing, count_of, result_error
 from runtime.results import UNSURE, Classes, DensityMap, Detections, Landmarks, Masks, Result
 
 Box = tuple[float, float, float, float, float, int]
@@ -138,23 +138,6 @@ def test_a_density_counts_its_sum_and_detections_count_themselves() -> None:
     assert count_of(found(CAR, BUS, CAR), {0}) == 2.0
     assert count_of(found(CAR), {1, 2}) == 0.0
     assert count_of(Detections.none()) == 0.0
-
-
-@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1))
-def test_a_bias_is_never_larger_than_the_mean_error_nor_that_than_the_root_of_squares(
-    pairs: list[tuple[float, float]],
-) -> None:
-    measured, true = zip(*pairs, strict=True)
-    error = count_error(measured, true)
-    assert abs(error.bias) <= error.mae + 1e-9
-    assert error.mae <= error.rmse + 1e-9
-    assert error.n == len(pairs)
-
-
-@pytest.mark.parametrize(("measured", "true"), [([], []), ([1.0], [1.0, 2.0]), ([[1.0]], [[1.0]])])
-def test_counts_without_a_truth_each_are_refused(measured: list[float], true: list[float]) -> None:
-    with pytest.raises(ValueError, match="same length"):
-        count_error(measured, true)
 
 
 def answers(*probabilities: float, ids: tuple[int, ...] = (0,)) -> Classes:

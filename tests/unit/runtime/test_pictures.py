@@ -9,16 +9,23 @@ from hypothesis import strategies as st
 
 from contracts.errors import DocumentError
 from contracts.model_spec import InputSpec
-from runtime.pictures import clip_frames, read_picture, read_picture_scaled
+from runtime.pictures import clip_frames, read_picture_placed, read_picture_scaled
+from runtime.prepare import Placement
+from runtime.results import Picture
 from tests.data import data_dir
 from tests.unit.agent.cameras.clips import LEFT, RIGHT, close_to, halves, write_clip, write_picture
 
 LETTERBOX = InputSpec(width=64, height=64, resize="letterbox")
 
 
+def whole(path: Path) -> Picture:
+    """A picture at its full size."""
+    return read_picture_placed(path, lambda width, height: Placement(0, 0, width, height, width, height))[0]
+
+
 @pytest.mark.parametrize(("name", "most"), [("a.png", 0), ("a.bmp", 0), ("a.jpg", 8)])
 def test_a_picture_comes_back_as_it_was(tmp_path: Path, name: str, most: int) -> None:
-    picture = read_picture(write_picture(tmp_path / name))
+    picture = whole(write_picture(tmp_path / name))
     assert picture.shape == (72, 128, 3)
     assert picture.dtype == np.uint8
     inner = np.abs(picture.astype(int) - halves(128, 72))[:, [*range(56), *range(72, 128)]]
@@ -42,7 +49,7 @@ def test_scaling_down_means_over_what_each_pixel_covers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["shot_%03d.png", "a:b.png", "täglich.png"])
 def test_a_files_name_means_nothing_but_its_name(tmp_path: Path, name: str) -> None:
-    assert read_picture(write_picture(tmp_path / name)).shape == (72, 128, 3)
+    assert whole(write_picture(tmp_path / name)).shape == (72, 128, 3)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
@@ -50,15 +57,15 @@ def test_a_torn_picture_is_refused_rather_than_filled_up(tmp_path: Path, suffix:
     path = write_picture(tmp_path / f"a{suffix}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DocumentError, match="expected a picture that can be decoded"):
-        read_picture(path)
+        whole(path)
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="but there is no such file") as caught:
-        read_picture(tmp_path / "a.jpg")
+        whole(tmp_path / "a.jpg")
     assert caught.value.where == str(tmp_path / "a.jpg")
     with pytest.raises(DocumentError, match="Is a directory"):
-        read_picture(tmp_path)
+        whole(tmp_path)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -67,7 +74,7 @@ def test_of_random_bytes_comes_nothing_but_a_document_error(tmp_path: Path, data
     path = tmp_path / "noise.jpg"
     path.write_bytes(head + data)
     try:
-        assert read_picture(path).ndim == 3
+        assert whole(path).ndim == 3
     except DocumentError as error:
         assert error.where == str(path)  # noqa: PT017 - most of them are errors, but not all
 
@@ -91,4 +98,4 @@ def test_what_is_no_clip_is_named(tmp_path: Path) -> None:
 def test_all_real_pictures_can_be_read() -> None:
     paths = sorted((data_dir() / "images" / "vehicle_topview" / "images").glob("*.jpg"))
     assert len(paths) == 313
-    assert {read_picture(path).shape for path in paths[::10]} == {(640, 640, 3)}
+    assert {whole(path).shape for path in paths[::10]} == {(640, 640, 3)}
