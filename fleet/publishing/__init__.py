@@ -1,0 +1,1 @@
+"""Releasing models: keys, the repository that boxes fetch from, and the signatures that they check."""
