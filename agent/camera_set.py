@@ -75,9 +75,29 @@ class CameraSet:
         for camera in (*plan.restart, *plan.start, *(one for one in plan.change if one.id not in units)):
             with _noted(camera, wrong):
                 self.open([camera])
-        order = {camera.id: place for place, camera in enumerate(plan.new.camera)}
-        self.units = tuple(sorted(self.units, key=lambda unit: order[unit.id]))
+        self.sort([camera.id for camera in plan.new.camera])
         return counts, wrong
+
+    def sort(self, order: Sequence[str]) -> None:
+        """Have the cameras in this order of their ids."""
+        self.units = tuple(sorted(self.units, key=lambda unit: order.index(unit.id)))
+
+    def leave_model(self, name: str, window: ClockWindow) -> list[WindowCounts]:
+        """Close the cameras of a slot whose model is to be one that wants other frames, or gives other results.
+
+        Frames are lost until they are opened again.
+
+        Args:
+            name: the slot.
+            window: the open one.
+
+        Returns:
+            What the open window adds up to so far of them.
+        """
+        gone = [unit for unit in self.units if unit.model == name]
+        counts = [self._let_go(unit, window) for unit in gone]
+        self.units = tuple(unit for unit in self.units if unit not in gone)
+        return counts
 
     def look(self, now: float) -> None:
         """Notice what stopped; ``now`` in monotonic seconds."""

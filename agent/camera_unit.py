@@ -19,6 +19,7 @@ from agent.counting.gaps import longest_gap
 from agent.counting.smoothing import Smoother
 from agent.counting.totals import LineTotals
 from agent.counting.window import WindowAccumulator, WindowCounts
+from agent.drift.counts import UsualHours
 from agent.drift.watch import DriftWatch
 from agent.lanes import Stream
 from agent.model import RunningForm
@@ -26,6 +27,7 @@ from agent.page.ports import Look
 from agent.states_now import StatesNow
 from agent.timings import Timings
 from agent.tuning.pace import Frames
+from agent.update.shadow import ShadowTap
 from agent.view import QUALITY_OF, ViewWatch
 from contracts.config import CameraConfig
 from contracts.health import CameraHealth
@@ -61,6 +63,7 @@ class CameraUnit:
 
     Attributes:
         model: which of the box's models counts it.
+        tap: where frames are left for a model that runs beside the one that counts; None while none does.
         drift: whether it still sees and counts as it used to; another one after it was changed.
         counted: frames counted since the start.
         first_counted_at: monotonic seconds, None before the first.
@@ -84,6 +87,7 @@ class CameraUnit:
         self._spec = spec
         self._view = ViewWatch(camera.frozen_after)
         self.drift = DriftWatch(camera, spec)
+        self.tap: ShadowTap | None = None
         self.counted = 0
         self.first_counted_at: float | None = None
         self.last_counted_at: float | None = None
@@ -151,6 +155,15 @@ class CameraUnit:
         self.drift = self.drift.changed(camera)
         return counts
 
+    def follow_model(self, spec: ModelSpec) -> None:
+        """Another version of the model counts from here on, which gives the same kind of results for the same frames.
+
+        What was usual of the camera with the one before says nothing of this one.
+        """
+        with self._lock:
+            self._spec = spec
+        self.drift = DriftWatch(self._camera, spec)
+
     def close(self, timeout: float = 15.0) -> None:
         """Let go of the camera; twice is harmless.
 
@@ -178,6 +191,14 @@ class CameraUnit:
         """How many came, and how many of them were too late to be counted."""
         status = self._capture.status()
         return Frames(status.frames, status.dropped.get("late", 0))
+
+    def usual(self, wall: float) -> UsualHours | None:
+        """What its own weeks say of the hours to come; None where that is not known.
+
+        Args:
+            wall: seconds since 1970.
+        """
+        return self.drift.usual(wall)
 
     def look(self, now: float, *, served: bool = True) -> None:
         """Notice that frames stopped coming, or that nobody counts them.
@@ -295,6 +316,8 @@ class CameraUnit:
 
     def _take(self, frame: Frame, result: Result | None) -> None:
         """A frame came out of the lanes, in order."""
+        if (tap := self.tap) is not None:
+            tap.offer(self.id, frame, result)
         with self._lock:
             if result is None:
                 self._uncounted["model_error"] += 1

@@ -219,10 +219,10 @@ class LanePool:
         """
         with self._changing:
             before = self._crew
-            if before is not None and model.spec.input != before.form.spec.input:
+            if before is not None and self._streams and model.spec.input.geometry != before.form.spec.input.geometry:
                 raise ArtifactError(
-                    f"{model.artifact.id} wants another input than {before.form.artifact.id}, which runs; "
-                    "restart the agent"
+                    f"{model.artifact.id} wants frames of another size than {before.form.artifact.id}, which runs; "
+                    "its cameras are to be opened anew around the change"
                 )
             crew = self._hire(model)
             with self._ready:
@@ -312,7 +312,7 @@ class LanePool:
 def _dismissed(crew: _Crew, timeout: float | None) -> LoadedModel | None:
     """The crew's model once its threads have ended; None where one does not within ``timeout`` seconds."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    for thread in crew.threads:
+    for thread in (one for one in crew.threads if one.ident is not None):  # all, unless the system had none left
         thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in crew.threads):
         _log.error("a lane of %s does not end; it is left behind, with its memory", crew.form.artifact.id)

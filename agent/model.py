@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from contracts.messages import Considered
 from contracts.model_spec import ModelSpec
 from runtime.artifact_lanes import open_artifact_lanes
 from runtime.backends.base import Lane
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, sha256
 from runtime.golden import check_golden
 from runtime.tensorrt.build import BuildProgress
 
@@ -35,11 +35,14 @@ class RunningForm:
         spec: its model.toml, with what was set anew for the artifact.
         artifact: which form of it runs.
         execution_precision: what it computes with.
+        loaded_digest: SHA-256 of the file that the runtime opened: the artifact's, or the engine built of it here; None
+            where it was not looked at.
     """
 
     spec: ModelSpec
     artifact: Artifact
     execution_precision: str
+    loaded_digest: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class LoadedModel(RunningForm):
     @property
     def form(self) -> RunningForm:
         """Itself without its lanes."""
-        return RunningForm(self.spec, self.artifact, self.execution_precision)
+        return RunningForm(self.spec, self.artifact, self.execution_precision, loaded_digest=self.loaded_digest)
 
     @property
     def setting(self) -> Setting:
@@ -128,30 +131,47 @@ def load_model(
     def prove(candidate: Candidate) -> list[Lane]:
         if serving is not None and serving.setting == candidate.setting:
             return list(serving.lanes)
-        opened = open_artifact_lanes(
-            bundle,
-            candidate.artifact,
-            execution_precision=candidate.execution_precision,
-            lanes=candidate.lanes,
-            threads=candidate.threads,
-            entry=engines.engine(bundle.manifest.model.name, candidate.artifact),
-        )
-        try:
-            check_golden(opened[0], bundle, candidate.artifact, candidate.execution_precision)
-            _warm(opened[1:], candidate.artifact)
-        except Exception:
-            for lane in opened:
-                lane.close()
-            raise
-        return opened
+        return open_proven(bundle, candidate, engines)
 
     choice = choose(bundle.manifest, facts, wanted, prove, measured)
     model: LoadedModel | None = None
     if choice.candidate is not None:
         is_same = serving is not None and serving.setting == choice.candidate.setting
-        model = serving if is_same else _loaded(bundle, choice.candidate, choice.lanes)
+        model = serving if is_same else _loaded(bundle, choice.candidate, choice.lanes, engines)
     considered = _considered(bundle, choice.refused, _why(model, measured))
     return Selection(bundle.manifest.model.name, model, considered, choice.awaited)
+
+
+def open_proven(bundle: Bundle, candidate: Candidate, engines: EngineSupply) -> list[Lane]:
+    """The lanes of a candidate: opened, warm, and proven on the bundle's golden samples.
+
+    Args:
+        bundle: an open bundle.
+        candidate: of its artifacts.
+        engines: those of this box.
+
+    Raises:
+        EngineMissingError: its engine is not built.
+        ArtifactError: a file is not what it must be, its runtime refuses it, or it fails the golden samples.
+        DeviceError: this box cannot run it so.
+        UnknownNameError: no such backend.
+    """
+    opened = open_artifact_lanes(
+        bundle,
+        candidate.artifact,
+        execution_precision=candidate.execution_precision,
+        lanes=candidate.lanes,
+        threads=candidate.threads,
+        entry=engines.engine(bundle.manifest.model.name, candidate.artifact),
+    )
+    try:
+        check_golden(opened[0], bundle, candidate.artifact, candidate.execution_precision)
+        _warm(opened[1:], candidate.artifact)
+    except Exception:
+        for lane in opened:
+            lane.close()
+        raise
+    return opened
 
 
 def load_when_built(
@@ -189,10 +209,17 @@ def load_when_built(
             _log.warning("the engine of %s could not be built: %s", artifact, error)
 
 
-def _loaded(bundle: Bundle, candidate: Candidate, lanes: list[Lane]) -> LoadedModel:
+def _loaded(bundle: Bundle, candidate: Candidate, lanes: list[Lane], engines: EngineSupply) -> LoadedModel:
     artifact, precision = candidate.artifact, candidate.execution_precision
     spec = artifact.tuned_spec(bundle.manifest.model, precision)
-    return LoadedModel(spec, artifact, precision, tuple(lanes), candidate.threads)
+    engine = engines.engine(bundle.manifest.model.name, artifact)
+    opened = sha256(engine) if engine is not None else _entry_digest(artifact)
+    return LoadedModel(spec, artifact, precision, tuple(lanes), candidate.threads, loaded_digest=opened)
+
+
+def _entry_digest(artifact: Artifact) -> str | None:
+    """Of the file that the backend opens; it was checked against that when it did."""
+    return next((file.sha256 for file in artifact.files if file.path == artifact.entry), None)
 
 
 def _warm(lanes: list[Lane], artifact: Artifact) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
 from agent.engines.build import BuildNeeded
+from agent.errands import AgentEndsError
 from agent.lanes import LanePool
 from agent.model import LoadedModel, RunningForm, Selection
 from agent.tuning.setting import Setting
@@ -118,6 +120,32 @@ class Serving:
         """How far the engine is that is being built."""
         return self._progress
 
+    def replace(self, select: Select, build: Build, selection: Selection) -> None:
+        """Have another bundle's model serve, between two frames; the one before is closed.
+
+        Args:
+            select: chooses a model of that bundle from here on.
+            build: builds its engines.
+            selection: what was chosen of it, opened and proven.
+
+        Raises:
+            ArtifactError: it wants other frames than the streams give; the one before goes on.
+            NoArtifactFitsError: nothing of it was opened.
+            AgentEndsError: the agent ends.
+        """
+        model = selection.model
+        if model is None:
+            raise selection.nothing_fits()
+        with self._choosing:
+            if not self._take_over(model):
+                raise AgentEndsError("the agent ends; nothing takes over any more")
+            self._select, self._build, self._selection, self._problem = select, build, selection, None
+            if selection.awaited and not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="engines", daemon=True)
+                self._thread.start()
+        self._tell(selection)
+        self._changed()
+
     def reconsider(self) -> None:
         """Choose again, for who has learnt something; what serves goes on where nothing better works."""
         try:
@@ -144,15 +172,16 @@ class Serving:
         """Build and swap no more, finish the frames under way and close the model; twice is harmless.
 
         Args:
-            timeout: seconds that a lane gets which hangs; it is left behind.
+            timeout: seconds that a lane or a build gets which hangs; it is left behind.
         """
+        deadline = time.monotonic() + timeout
         self._stop.set()
         with self._switching:  # one that has begun comes to its end first
-            model = self._pool.stop(timeout)
+            model = self._pool.stop(max(0.0, deadline - time.monotonic()))
         if model is not None:
             model.close()
         if self._thread.is_alive():
-            self._thread.join(timeout)
+            self._thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
         try:
@@ -214,6 +243,7 @@ class Serving:
             if model is not None and model is not before and not self._take_over(model):
                 return
             self._selection = selection
+            self._problem = None if model is not None else self._problem
         self._tell(selection)
         self._changed()
 

@@ -6,17 +6,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from agent.engines.supply import EngineSupply
 from agent.lanes import LanePool
-from agent.model import RunningForm
+from agent.model import RunningForm, Selection
 from agent.serving import Serving
 from agent.settings import engines_dir
 from agent.tuning.ground import Ground
 from contracts.config import AgentConfig
+from contracts.desired import RunningModel
 from contracts.errors import NoArtifactFitsError
 from contracts.facts import Facts
 from contracts.health import ModelHealth
@@ -25,28 +26,38 @@ from contracts.model_spec import ModelSpec
 from runtime.bundle import Bundle, open_bundle
 
 
-@dataclass(frozen=True)
 class Slot:
-    """One model.
+    """One model: a bundle, and what runs it; another bundle may take its place.
 
     Args:
         name: by which cameras ask for it.
         ground: where it is from, and what there is to be measured of it here.
+        engines: those of the box.
+        changed: called from any thread after what serves, what was refused or what is built changed.
+
+    Attributes:
         ready: notified when a frame waits for it.
         pool: the lanes that its cameras' frames go through.
         serving: chooses what runs in them.
     """
 
-    name: str
-    ground: Ground
-    ready: threading.Condition
-    pool: LanePool
-    serving: Serving
+    def __init__(self, name: str, ground: Ground, engines: EngineSupply, changed: Callable[[], None]) -> None:
+        self.name = name
+        self._ground = ground
+        self._engines = engines
+        self.ready = threading.Condition()
+        self.pool = LanePool([], self.ready)
+        self.serving = Serving(self.pool, ground.select, partial(engines.build, ground.bundle), changed)
+
+    @property
+    def ground(self) -> Ground:
+        """Where the model is from, and what there is to be measured of it here."""
+        return self._ground
 
     @property
     def bundle(self) -> Bundle:
         """Its bundle, open."""
-        return self.ground.bundle
+        return self._ground.bundle
 
     @property
     def spec(self) -> ModelSpec:
@@ -62,6 +73,20 @@ class Slot:
         """Whether an artifact of it counts."""
         return self.serving.form is not None
 
+    def replace(self, ground: Ground, selection: Selection) -> None:
+        """Have another bundle count, between two frames.
+
+        Args:
+            ground: where it is from.
+            selection: what was chosen of it, opened and proven.
+
+        Raises:
+            ArtifactError: as of `Serving.replace`, like the next; the bundle before goes on.
+            DeviceError: see there.
+        """
+        self.serving.replace(ground.select, partial(self._engines.build, ground.bundle), selection)
+        self._ground = ground
+
 
 class Slots(Mapping[str, Slot]):
     """All models of a box by name; their bundles are open, their artifacts are chosen and loaded by `start`.
@@ -70,6 +95,7 @@ class Slots(Mapping[str, Slot]):
         config: the box's settings.
         facts: the box's.
         changed: called from any thread after what serves, what was refused or what is built changed.
+        installed: slot to the folder of a bundle that runs instead of the configuration's.
 
     Attributes:
         engines: those of the box.
@@ -78,9 +104,18 @@ class Slots(Mapping[str, Slot]):
         BundleError: a bundle cannot be opened.
     """
 
-    def __init__(self, config: AgentConfig, facts: Facts, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        facts: Facts,
+        changed: Callable[[], None],
+        installed: Mapping[str, Path] = MappingProxyType({}),
+    ) -> None:
+        self._config = config
+        self._facts = facts
         self.engines = EngineSupply(engines_dir(config), facts)
-        self._slots = {name: _open(name, config, facts, self.engines, changed) for name in config.slots}
+        grounds = {name: self.ground(name, installed.get(name)) for name in config.slots}
+        self._slots = {name: Slot(name, ground, self.engines, changed) for name, ground in grounds.items()}
 
     def __getitem__(self, name: str) -> Slot:
         return self._slots[name]
@@ -103,11 +138,34 @@ class Slots(Mapping[str, Slot]):
         return {name: form.artifact.digest for name, form in forms.items() if form is not None}
 
     @property
+    def running(self) -> dict[str, RunningModel]:
+        """What each model counts with: the artifact as signed, and the file as it was opened."""
+        forms = {name: slot.serving.form for name, slot in self.items()}
+        return {
+            name: RunningModel(artifact_digest=form.artifact.digest, loaded_digest=form.loaded_digest)
+            for name, form in forms.items()
+            if form is not None
+        }
+
+    @property
     def considered(self) -> list[Considered]:
         """Every artifact of every bundle, with the reason where it does not serve."""
         return [
             one.model_copy(update={"model": name}) for name, slot in self.items() for one in slot.serving.considered
         ]
+
+    def ground(self, name: str, folder: Path | None) -> Ground:
+        """What there is of a bundle for a slot; nothing of it is loaded.
+
+        Args:
+            name: the slot.
+            folder: the bundle's; None for the one that the configuration names.
+
+        Raises:
+            BundleError: it cannot be opened.
+        """
+        bundle = open_bundle(folder or Path(self._config.slots[name].bundle))
+        return Ground.of(self._config, bundle, self._facts, self.engines, name)
 
     def health(self) -> dict[str, ModelHealth]:
         """What runs, and what is being built."""
@@ -159,14 +217,6 @@ class Slots(Mapping[str, Slot]):
         with contextlib.ExitStack() as stack:  # one that fails does not keep the others from stopping
             for slot in self.values():
                 stack.callback(_stop_by, slot.serving, deadline)
-
-
-def _open(name: str, config: AgentConfig, facts: Facts, engines: EngineSupply, changed: Callable[[], None]) -> Slot:
-    bundle = open_bundle(Path(config.slots[name].bundle))
-    ground = Ground.of(config, bundle, facts, engines, name)
-    ready = threading.Condition()
-    pool = LanePool([], ready)
-    return Slot(name, ground, ready, pool, Serving(pool, ground.select, partial(engines.build, bundle), changed))
 
 
 def _stop_by(serving: Serving, deadline: float) -> None:

@@ -192,6 +192,11 @@ class BrokerConfig(WrittenModel):
         """``host:port``."""
         return f"{self.host}:{self.port}"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that nobody may be shown."""
+        return () if self.password is None else (self.password.get_secret_value(),)
+
 
 class RuntimeConfig(WrittenModel):
     """How the artifact is run; what is left out the agent chooses, and what is set it never changes."""
@@ -308,6 +313,7 @@ class RpcConfig(WrittenModel):
     self_test: bool = Field(default=True, description="try the model, disk, clock and cameras while counting")
     snapshot: bool = Field(default=False, description="send a camera's picture; see [privacy] for what it hides")
     restart: bool = Field(default=False, description="end the agent, so that its service manager starts it anew")
+    drift_reset: bool = Field(default=False, description="forget what is usual for a camera, and learn it anew")
     restart_unmanaged: bool = Field(
         default=False, description="allow it although no service manager is seen that would start it"
     )

@@ -76,6 +76,28 @@ class CameraHealth(MachineModel):
     drift: CameraDrift | None = None
 
 
+MessageRefusal = Literal["not_text", "too_large", "unexpected", "failed"]
+"""Why a message was refused before anybody looked at what it asks: its topic is no text; it is larger than any
+document; nothing here takes what comes on its topic; who takes it failed on it, which is a fault of the agent."""
+
+MESSAGE_REFUSALS: tuple[MessageRefusal, ...] = get_args(MessageRefusal)
+
+
+class BrokerHealth(MachineModel):
+    """How the link to the broker is.
+
+    ``problem`` is what is wrong with it, None where nothing is known to be: why it cannot be reached, or what the
+    broker does not let this box say. ``protocol`` is the version of MQTT, None without a connection.
+    ``messages_refused`` counts what came since the start and was not even looked at, by reason; a document that asks
+    for what cannot be is told on ``reported``, a request on its reply.
+    """
+
+    connected: bool
+    problem: str | None = None
+    protocol: Literal["5", "3.1.1"] | None = None
+    messages_refused: dict[MessageRefusal, int] = Field(default_factory=dict)
+
+
 class EngineProgress(MachineModel):
     """How far an engine is that is being built: seconds since it began; 0 to 1 where its builder tells it."""
 
@@ -164,7 +186,10 @@ class Health(MachineModel):
     for too long; each is a gap in the numbers. ``windows_held`` are windows that wait in memory while the disk refuses
     them; ``windows_lost`` those given up since the start, which become part of ``outbox_dropped`` once the disk writes
     again. ``disk_bytes_per_day`` is what the store writes, measured since the start and scaled to a day.
+    ``update_problems`` is what somebody has to see to about the models: one that runs was withdrawn, metadata ends.
     ``telemetry`` is None where the hardware did not answer lately, ``shedding`` where it is switched off.
+    ``requests_refused`` are requests over MQTT that were not
+    carried out since the start; of a flood of them most are not answered (docs/rpc.md).
     ``published_ms`` is from the capture of the newest frame in a report until the report is on the disk and with the
     link to the broker, over the last reports of all cameras.
     """
@@ -179,7 +204,10 @@ class Health(MachineModel):
     windows_lost: int | None = None
     disk_bytes_per_day: int | None = None
     published_ms: StageLatency | None = None
+    broker: BrokerHealth | None = None
+    requests_refused: int | None = None
     cameras: dict[str, CameraHealth]
     models: dict[str, ModelHealth] = Field(default_factory=dict)
+    update_problems: tuple[str, ...] = ()
     telemetry: Telemetry | None = None
     shedding: SheddingState | None = None

@@ -43,6 +43,11 @@ class InputSpec(WrittenModel):
         """Channels the network takes: 3, or 1 for gray."""
         return 1 if self.color == "gray" else 3
 
+    @property
+    def geometry(self) -> tuple[int, int, Resize, int]:
+        """What decides which frames a source is asked for; the rest of it is folded into the artifact."""
+        return self.width, self.height, self.resize, self.pad_value
+
     @model_validator(mode="after")
     def _one_or_a_channel(self) -> Self:
         for name in ("mean", "std"):

@@ -7,7 +7,7 @@ a signed one cannot be sent to another box or under another topic.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from typing_extensions import Self
@@ -15,10 +15,9 @@ from typing_extensions import Self
 from contracts.desired import EnvelopeSignature, RefusalCode
 from contracts.documents import Id, MachineModel, WrittenModel
 
-RpcOp = Literal["snapshot", "self-test", "restart"]
+RpcOp = Literal["snapshot", "self-test", "restart", "drift-reset"]
 """What can be asked; the value stands in the topic."""
 
-OPS: tuple[RpcOp, ...] = get_args(RpcOp)
 LARGEST_REQUEST = 8192  # bytes, its envelope included
 REQUEST_TYPE = "application/vnd.edgetally.rpc+json"
 """``payloadType`` of the DSSE envelope around a signed request."""
@@ -83,6 +82,13 @@ class RestartRequest(RpcRequest):
     op: Literal["restart"]
 
 
+class DriftResetRequest(RpcRequest):
+    """Asks that what is usual for a camera be learned anew, as after it was moved."""
+
+    op: Literal["drift-reset"]
+    camera: Id
+
+
 class SignedRequest(MachineModel):
     """A DSSE envelope (github.com/secure-systems-lab/dsse, version 1.0.2)."""
 
@@ -132,7 +138,15 @@ class Restarting(MachineModel):
     exit_code: int
 
 
-RpcResult = Annotated[Snapshot | SelfTest | Restarting, Field(discriminator="kind")]
+class DriftReset(MachineModel):
+    """The camera's past is forgotten; ``since`` is when its new one began."""
+
+    kind: Literal["drift-reset"] = "drift-reset"
+    camera: Id
+    since: str
+
+
+RpcResult = Annotated[Snapshot | SelfTest | Restarting | DriftReset, Field(discriminator="kind")]
 
 
 class RpcReply(MachineModel):

@@ -71,7 +71,6 @@ UpdateCode = Literal[
     "memory",
     "temperature",
     "no_broker",
-    "operator",
     # ROLLBACK_FAILED
     "previous_broken",
     # COMMITTED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
@@ -47,6 +47,42 @@ class Scatter:
         hourly = (_AS_SIGMA * median(errors)) ** 2
         daily = _AS_SIGMA * median(abs(_ratio(hours) - 1) for hours in days.values())
         return cls(max(hourly, 1.0) if crossings else hourly, max(daily, _LEAST_DAILY))
+
+
+@dataclass(frozen=True)
+class UsualHours:
+    """What a camera counts at this time of the week.
+
+    Args:
+        amounts: of the hour under way and of those after it, as `agent.drift.hours.Hour` has them; None where nothing
+            is known of one.
+        left: seconds of the hour under way that are left.
+        scatter: how far off such expectations were.
+        crossings: whether crossings are counted.
+    """
+
+    amounts: tuple[float | None, ...]
+    left: float
+    scatter: Scatter
+    crossings: bool
+
+
+def usual_hours(baseline: Baseline, places: Iterable[HourOfWeek], left: float, *, crossings: bool) -> UsualHours | None:
+    """What is expected of an hour under way and of those after it; None where too little is known to judge it.
+
+    Args:
+        baseline: the weeks before.
+        places: of these hours in the week.
+        left: seconds of the first that are left.
+        crossings: whether crossings are counted.
+    """
+    amounts = tuple(
+        usual_amount(baseline, place) if len(baseline.same_hours(place)) >= LEAST_WEEKS else None for place in places
+    )
+    scatter = Scatter.of(baseline, crossings=crossings)
+    return (
+        None if scatter is None or not amounts or amounts[0] is None else UsualHours(amounts, left, scatter, crossings)
+    )
 
 
 class Expected:

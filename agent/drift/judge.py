@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.counting.clock import utc_text
 from agent.drift.baseline import Baseline, FirstHour, PastHour
-from agent.drift.counts import judge_counts, usual_amount
+from agent.drift.counts import UsualHours, judge_counts, usual_amount, usual_hours
 from agent.drift.finding import Finding, Latch
 from agent.drift.hours import Hour, HourOfWeek
 from agent.drift.rules import MOST_HOURS, judge_brightness, judge_empty, judge_scores, judge_sharpness
@@ -92,6 +93,10 @@ class Judge:
             brightness_now=_rounded(brightness),
             sharpness_now=_rounded(sharpness),
         )
+
+    def usual(self, places: Iterable[HourOfWeek], left: float) -> UsualHours | None:
+        """What the past says of these hours; see `agent.drift.counts.usual_hours`."""
+        return usual_hours(self._baseline, places, left, crossings=self._crossings)
 
     def _judged(self, hour: Hour) -> dict[Indicator, Finding]:
         baseline, place = self._baseline, hour.place

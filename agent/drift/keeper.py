@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from agent.drift.baseline import Baseline
 from agent.drift.watch import DriftWatch
 from agent.store.drift import LearnedHour
-from contracts.errors import EdgetallyError
+from contracts.errors import EdgetallyError, UnknownNameError
 
 _log = logging.getLogger(__name__)
 
 
-class Memory(Protocol):
+class BaselineStore(Protocol):
     """Where it is kept: `agent.store.Store`."""
 
     def baselines(self, cameras: Mapping[str, str]) -> Mapping[str, Baseline]:
@@ -23,22 +24,49 @@ class Memory(Protocol):
     def learn(self, hours: Sequence[LearnedHour]) -> None:
         """See `agent.store.Store.learn`."""
 
+    def begin_anew(self, camera: str) -> Baseline:
+        """See `agent.store.Store.begin_anew`."""
+
 
 class DriftKeeper:
-    """One transaction an hour, for all cameras together; none where nothing was learned.
+    """One transaction an hour, for all cameras together; none where nothing was learned. Any thread may call it.
 
     Args:
         memory: where it is kept.
         watches: of all cameras.
     """
 
-    def __init__(self, memory: Memory, watches: Sequence[DriftWatch]) -> None:
+    def __init__(self, memory: BaselineStore, watches: Sequence[DriftWatch]) -> None:
         self._memory = memory
         self._watches: tuple[DriftWatch, ...] = ()
+        self._turn = threading.Lock()
         self.watch(watches)
 
     def watch(self, watches: Sequence[DriftWatch]) -> None:
         """These are the cameras from now on; each that is new goes on from its own past, where the disk tells it."""
+        with self._turn:
+            self._watch(watches)
+
+    def begin_anew(self, camera: str) -> str:
+        """Learn anew what is usual for a camera, whose past is forgotten at once.
+
+        Returns:
+            When its new past begins, UTC.
+
+        Raises:
+            UnknownNameError: there is no such camera.
+            StorageError: the disk refuses; nothing is forgotten.
+        """
+        with self._turn:
+            watch = next((one for one in self._watches if one.camera == camera), None)
+            if watch is None:
+                raise UnknownNameError("camera", camera, [one.camera for one in self._watches])
+            baseline = self._memory.begin_anew(camera)
+            watch.begin_anew(baseline)
+        _log.info("camera %s: what is usual for it is learned anew", camera)
+        return baseline.since or ""
+
+    def _watch(self, watches: Sequence[DriftWatch]) -> None:
         before, self._watches = self._watches, tuple(watches)
         try:
             past = self._memory.baselines({watch.camera: watch.definition for watch in watches})
@@ -51,6 +79,10 @@ class DriftKeeper:
 
     def save(self) -> None:
         """Keep what was learned since; what the disk refuses waits, for two days."""
+        with self._turn:
+            self._save()
+
+    def _save(self) -> None:
         fresh = {watch: learned for watch in self._watches if (learned := watch.unkept())}
         if not fresh:
             return

@@ -13,6 +13,7 @@ from agent.counting.clock import ClockWindow
 from agent.counting.totals import in_all
 from agent.counting.window import WindowCounts
 from agent.drift.baseline import Baseline
+from agent.drift.counts import UsualHours
 from agent.drift.hours import SECONDS, Hour, HourOfWeek, HourTally, LocalTime, Looks, local_time
 from agent.drift.judge import Judge, Learned
 from agent.drift.sight import Sight, sight_of
@@ -26,6 +27,7 @@ from runtime.results import Picture, Result
 _EVERY = (
     5.0  # seconds between two looks: most of what passes is then seen once, so that looks differ by more than chance
 )
+_HOURS_AHEAD = 24
 _MOST_UNKEPT = 48  # hours that wait while the disk refuses them
 _LOGIN = re.compile(r"//[^/]*@")
 
@@ -69,6 +71,14 @@ class DriftWatch:
         """Go on from what was known of the camera."""
         with self._lock:
             self._judge = Judge(baseline, self._bins, crossings=self._crossings)
+
+    def begin_anew(self, baseline: Baseline) -> None:
+        """Forget what was seen so far, also of the hour under way: the camera shows something else now."""
+        with self._lock:
+            self._unkept.clear()
+            self._hour = self._now = None
+            self._looks = Looks(self._bins.empty)
+        self.resume(baseline)
 
     def changed(self, camera: CameraConfig) -> DriftWatch:
         """The watch of the same camera with other settings: itself where the past still says what is usual."""
@@ -115,6 +125,19 @@ class DriftWatch:
         with self._lock:
             now = self._now
             return self._judge.report(*(None, None) if now is None else (now.brightness, now.sharpness))
+
+    def usual(self, wall: float) -> UsualHours | None:
+        """What the camera is expected to count from a moment on, for some hours; None where that is not known.
+
+        Args:
+            wall: seconds since 1970.
+        """
+        if self._synced() is not True:
+            return None
+        begins = self._start_of_hour(wall)
+        places = [HourOfWeek.of(self._local(begins + hour * SECONDS)) for hour in range(_HOURS_AHEAD)]
+        with self._lock:
+            return self._judge.usual(places, begins + SECONDS - wall)
 
     def unkept(self) -> list[Learned]:
         """What was learned and is not known to be on the disk."""

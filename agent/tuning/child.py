@@ -8,40 +8,26 @@ proves both settings. It ends with the pipe: whoever asks decides when, and is n
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
-from agent.tuning.rules import Figures, Round
+from agent.tuning.measuring import Caller, measure, road_for, warm
+from agent.tuning.rules import Round
 from agent.tuning.setting import Setting
 from contracts.documents import MachineModel
 from contracts.errors import EdgetallyError
 from contracts.manifest import Artifact
-from contracts.model_spec import ModelSpec
 from runtime.artifact_lanes import open_artifact_lanes
-from runtime.backends.base import Lane
 from runtime.bundle import Bundle, open_bundle
 from runtime.console import run_program
-from runtime.cpu_share import CpuShare
-from runtime.decoders.table import open_decoder
 from runtime.golden import check_golden
-from runtime.measure import repeat, throughput
-from runtime.prepare import Placement, Preparer, place
-from runtime.results import Picture
-from runtime.synthetic_road import RoadSettings, SyntheticRoad
-
-_PICTURES = 8  # that differ, so that no cache holds the answer
-_STEP = 45  # frames of the road between two of them: 1.5 s
-_WARM_RUNS = 3
-_LEAST_RUNS = 2  # of a lane in one measurement, however slow it is
-_FIRST_TO_DIE = "1000"  # of oom_score_adj, proc(5)
+from runtime.prepare import Placement
 
 
 class PairJob(MachineModel):
@@ -52,7 +38,7 @@ class PairJob(MachineModel):
         settings: the one that serves, and the other.
         engines: artifact id to the engine that was built of it on this box.
         seconds: of each measurement.
-        nice: by how much this process stands back.
+        nice: by how much the process stands back; whoever starts it sees to that.
     """
 
     bundle: Path
@@ -76,62 +62,21 @@ class Answer(MachineModel):
     cpu_s: float = 0.0
 
 
-class _Caller:
-    """One lane with what belongs to it, as the agent runs it on a frame that a camera has scaled already."""
-
-    def __init__(self, lane: Lane, spec: ModelSpec, input_name: str, placement: Placement) -> None:
-        self._lane = lane
-        self._input_name = input_name
-        self._placement = placement
-        self._preparer = Preparer(spec.input)
-        self._decoder = open_decoder(spec)
-
-    def run(self, picture: Picture) -> float:
-        """Seconds of one frame."""
-        begun = time.perf_counter()
-        tensor = self._preparer.prepare(picture, self._placement)
-        self._decoder.decode(self._lane.infer({self._input_name: tensor}), self._placement)
-        return time.perf_counter() - begun
-
-
-def _measure(callers: Sequence[_Caller], pictures: Sequence[Picture], seconds: float) -> Figures:
-    alone = CpuShare()
-    times = repeat(callers[0].run, pictures, _LEAST_RUNS, seconds / 3)
-    latency_ms = statistics.fmean(times) * 1000 * (alone.share() or 1.0)
-    together = CpuShare()
-    done: list[float] = []  # appending is atomic
-    runs = [partial(_noted, caller, done, together) for caller in callers]
-    cpu = time.process_time()
-    fps = throughput(runs, pictures, _LEAST_RUNS * len(callers), seconds)
-    cpu_ms = (time.process_time() - cpu) * 1000 / len(done)
-    return Figures(fps=fps / (together.share() or 1.0), latency_ms=latency_ms, cpu_ms=cpu_ms)
-
-
-def _noted(caller: _Caller, done: list[float], share: CpuShare, picture: Picture) -> None:
-    share.note()
-    done.append(caller.run(picture))
-    share.note()
-
-
 def _rounds(job: PairJob, closing: ExitStack) -> Iterator[Round]:
     """A round each time it is asked; the order within changes, so that none always comes after a rest."""
     bundle = open_bundle(job.bundle)
-    spec = bundle.manifest.model.input
-    placement = place(spec, spec.width, spec.height)
-    road = SyntheticRoad(RoadSettings(width=placement.width, height=placement.height))
-    pictures = [np.ascontiguousarray(road.frame(index * _STEP)) for index in range(_PICTURES)]
+    pictures, placement = road_for(bundle.manifest.model.input)
     base, other = (_open(bundle, setting, job, placement, closing) for setting in job.settings)
-    for caller in (*base, *other):
-        repeat(caller.run, pictures, _WARM_RUNS, 0.0)
-    measure = partial(_measure, pictures=pictures, seconds=job.seconds)
+    warm((*base, *other), pictures)
+    measured = partial(measure, pictures=pictures, seconds=job.seconds)
     while True:
-        before = measure(base)
-        yield Round(base=before, other=measure(other))
-        after = measure(other)
-        yield Round(base=measure(base), other=after)
+        before = measured(base)
+        yield Round(base=before, other=measured(other))
+        after = measured(other)
+        yield Round(base=measured(base), other=after)
 
 
-def _open(bundle: Bundle, setting: Setting, job: PairJob, placement: Placement, closing: ExitStack) -> list[_Caller]:
+def _open(bundle: Bundle, setting: Setting, job: PairJob, placement: Placement, closing: ExitStack) -> list[Caller]:
     artifact: Artifact = bundle.artifact(setting.artifact)
     lanes = open_artifact_lanes(
         bundle,
@@ -146,7 +91,7 @@ def _open(bundle: Bundle, setting: Setting, job: PairJob, placement: Placement, 
     check_golden(lanes[0], bundle, artifact, setting.execution_precision)
     spec = artifact.tuned_spec(bundle.manifest.model, setting.execution_precision)
     (tensor,) = artifact.inputs
-    return [_Caller(lane, spec, tensor.name, placement) for lane in lanes]
+    return [Caller(lane, spec, tensor.name, placement) for lane in lanes]
 
 
 def main() -> None:
@@ -154,8 +99,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     job = PairJob.model_validate_json(sys.stdin.readline())
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE, encoding="ascii")
     with ExitStack() as closing, answers:
         rounds = _rounds(job, closing)
         while sys.stdin.readline():

@@ -66,7 +66,7 @@ class Ground:
         Raises:
             NoArtifactFitsError: see there.
         """
-        return load_model(self.bundle, self.facts, self.wanted, self.engines, serving, measured=self._preference())
+        return load_model(self.bundle, self.facts, self.wanted, self.engines, serving, measured=self.preference())
 
     @property
     def awaits_engine(self) -> bool:
@@ -102,7 +102,8 @@ class Ground:
             nice=nice,
         )
 
-    def _preference(self) -> Preference | None:
+    def preference(self) -> Preference | None:
+        """What was measured to be best here; None where that is not known, or an engine may change it."""
         if self.awaits_engine:
             return None
         tuned = self.known()

@@ -22,7 +22,7 @@ class Frames:
         return (self.late - before.late) / seen if seen > 0 else None
 
 
-class Pace:
+class RestPace:
     """Doubles the rests after a measurement during which more frames were late than in the rest before; else halves.
 
     A box that falls behind anyway is measured too, for that may be cured by it: only what measuring adds counts.

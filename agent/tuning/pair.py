@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 
 from pydantic import ValidationError
 from typing_extensions import Self
 
+from agent.beside import Beside
 from agent.tuning.child import Answer, PairJob
 from agent.tuning.rules import Round
 from contracts.errors import DeviceError
 
 TIME_LIMIT = 300.0
 """Seconds that one answer may take; the first one opens both settings, on a board that has its hands full."""
-
-_LOOK = 0.2  # seconds between two looks at whether it is still wanted
-_LONGEST_LINE = 1 << 16  # bytes
-_LAST_WORDS = 300  # characters of what a process said that died
-_ROOT = Path(__file__).parents[2]  # our packages; nothing that lies about elsewhere is imported
 
 
 class MeasuringStoppedError(Exception):
@@ -48,29 +37,25 @@ class Pair:
         self, job: PairJob, stopped: Callable[[], bool] = lambda: False, time_limit: float = TIME_LIMIT
     ) -> None:
         self._job = job
-        self._stopped = stopped
-        self._time_limit = time_limit
-        self._pending = b""
+        self._process = Beside("agent.tuning.child", "the measuring process", stopped, time_limit, nice=job.nice)
         self.cpu_s = 0.0
 
     def __enter__(self) -> Self:
-        self._said = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "agent.tuning.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            cwd=_ROOT,
-        )
-        self._ask(self._job.model_dump_json())
+        self._process.__enter__()
+        try:
+            self._process.ask(self._job.model_dump_json())
+        except DeviceError as error:
+            self._process.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._said):
-            if pipe is not None:
-                pipe.close()
+        self._process.__exit__(kind, error, at)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def round(self) -> Round:
         """Measure both once.
@@ -79,45 +64,15 @@ class Pair:
             DeviceError: one of them does not run here, the process died or took too long.
             MeasuringStoppedError: it was stopped.
         """
-        self._ask("")
-        answer = self._answer()
+        self._process.ask("")
+        line = self._process.answer()
+        if line is None:
+            raise MeasuringStoppedError("measuring was stopped")
+        try:
+            answer = Answer.model_validate_json(line)
+        except ValidationError:
+            raise DeviceError(f"the measuring process said {line[:60]!r}, expected figures; see its runtime") from None
         if answer.round is None:
             raise DeviceError(answer.problem)
         self.cpu_s = answer.cpu_s
         return answer.round
-
-    def _ask(self, line: str) -> None:
-        assert self._process.stdin is not None
-        try:
-            os.write(self._process.stdin.fileno(), line.encode() + b"\n")
-        except BrokenPipeError:
-            raise self._died() from None
-
-    def _answer(self) -> Answer:
-        assert self._process.stdout is not None
-        file = self._process.stdout.fileno()
-        deadline = time.monotonic() + self._time_limit
-        poll = select.poll()
-        poll.register(file, select.POLLIN)
-        while b"\n" not in self._pending:
-            if self._stopped():
-                raise MeasuringStoppedError("measuring was stopped")
-            if time.monotonic() > deadline:
-                raise DeviceError(f"it gave no answer within {self._time_limit:.0f} s")
-            if poll.poll(_LOOK * 1000):
-                part = os.read(file, 1 << 16)
-                if not part or len(self._pending) > _LONGEST_LINE:
-                    raise self._died()
-                self._pending += part
-        line, _, self._pending = self._pending.partition(b"\n")
-        try:
-            return Answer.model_validate_json(line)
-        except ValidationError:
-            raise DeviceError(f"the measuring process said {line[:60]!r}, expected figures; see its runtime") from None
-
-    def _died(self) -> DeviceError:
-        self._process.kill()
-        code = self._process.wait()
-        self._said.seek(0)
-        words = self._said.read().decode(errors="replace").strip()[-_LAST_WORDS:]
-        return DeviceError(f"the measuring process ended with {code}: {words or 'it said nothing'}")

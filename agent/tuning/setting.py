@@ -74,8 +74,7 @@ def lanes_to_try(artifact: Artifact, wanted: RuntimeConfig, cores: int) -> list[
         wanted: lanes or threads that were asked for.
         cores: of the box.
     """
-    on_processor = artifact.backend in _ON_PROCESSORS and artifact.options.get("device", "CPU") == "CPU"
-    pairs = _of_a_processor(cores) if on_processor else ((lanes, 1) for lanes in _ACCELERATOR_LANES)
+    pairs = _of_a_processor(cores) if runs_on_processor(artifact) else ((lanes, 1) for lanes in _ACCELERATOR_LANES)
     if wanted.lanes:
         pairs = ((wanted.lanes, threads) for threads in _powers(max(1, cores // wanted.lanes)))
     if wanted.threads:
@@ -83,6 +82,11 @@ def lanes_to_try(artifact: Artifact, wanted: RuntimeConfig, cores: int) -> list[
         pairs = ((lanes, wanted.threads) for lanes in fixed)
     usual = usual_lanes(wanted, cores)
     return list(dict.fromkeys([usual, *(pair for pair in pairs if pair[0] <= _MOST_LANES)]))
+
+
+def runs_on_processor(artifact: Artifact) -> bool:
+    """Whether it computes on the box's processor, not on an accelerator."""
+    return artifact.backend in _ON_PROCESSORS and artifact.options.get("device", "CPU") == "CPU"
 
 
 def _of_a_processor(cores: int) -> Iterator[tuple[int, int]]:

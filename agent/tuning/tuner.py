@@ -14,7 +14,7 @@ from agent.tuning.cache import Tuned
 from agent.tuning.child import PairJob
 from agent.tuning.findings import tuned_of, why
 from agent.tuning.ground import Ground
-from agent.tuning.pace import Frames, Pace
+from agent.tuning.pace import Frames, RestPace
 from agent.tuning.pair import MeasuringStoppedError, Pair
 from agent.tuning.rules import Round
 from agent.tuning.search import search
@@ -84,7 +84,7 @@ class Tuner:
         *,
         settle: float = SETTLE_SECONDS,
         pair: Callable[[PairJob, Callable[[], bool]], AbstractContextManager[Rounds]] = Pair,
-        pace: Pace | None = None,
+        pace: RestPace | None = None,
         turn: threading.Lock | None = None,
     ) -> None:
         self._ground = ground
@@ -92,7 +92,7 @@ class Tuner:
         self._frames = frames
         self._settle = settle
         self._pair = pair
-        self._pace = pace or Pace()
+        self._pace = pace or RestPace()
         self._turn = turn or threading.Lock()
         self._rested: float | None = None  # share of late frames in the last rest
         self._stop = threading.Event()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.errors import EdgetallyError
+from contracts.errors import EdgetallyError, ServerError
 from contracts.update import UpdateCode
 
 
@@ -10,7 +10,7 @@ class UpdateError(EdgetallyError):
     """An attempt cannot go on.
 
     Args:
-        code: why; `agent.update.rules.ENDS` says which end of the attempt it is.
+        code: why; `agent.update.rules.end_of` says which end of the attempt it is.
         reason: that in words, with what to do.
     """
 
@@ -38,3 +38,7 @@ class UpdateWaitsError(EdgetallyError):
 
 class UpdateStoppedError(EdgetallyError):
     """The agent ends, or the attempt is taken back, while a step is under way; it is no failure of the step."""
+
+
+class WrongAnswerError(ServerError):
+    """Somebody answers, but with something else than was asked for; another mirror may do better."""

@@ -25,6 +25,8 @@ class Reply:
         tag: what the other side calls this very content (a strong ETag); None where it calls it nothing.
         chunks: the bytes, as they come; raises `contracts.errors.ServerError` where they end too early.
         close: lets go of the connection; to be called at the end, however it came.
+        blame: told that these bytes are not what they must be, so that the next `Transport.open` asks somebody else,
+            where there is anybody else.
     """
 
     start: int
@@ -32,6 +34,7 @@ class Reply:
     tag: str | None
     chunks: Iterator[bytes]
     close: Callable[[], None]
+    blame: Callable[[], None] = lambda: None
 
 
 class Transport(Protocol):

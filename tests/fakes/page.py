@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.page.ports import AgentState, CameraProposal, Look, Outcome, Ports, Redact, WatchedCamera, as_it_is
+from agent.page.ports import AgentState, CameraProposal, Look, Ports, ProposalOutcome, Redact, WatchedCamera, as_it_is
 from contracts.config import LineConfig, ZoneConfig
 from contracts.health import (
     Accelerator,
+    BrokerHealth,
     CameraHealth,
     Health,
     ModelHealth,
@@ -97,10 +98,10 @@ class FakeAgent:
         )
         return Look(image, 16 / 9, self.frame, self.frame / 30, found, LABELS, score=0.5, camera=camera)
 
-    def propose(self, proposal: CameraProposal) -> Outcome:
+    def propose(self, proposal: CameraProposal) -> ProposalOutcome:
         """See `Proposals.propose`."""
         self.proposals.append(proposal)
-        return Outcome(tuple(self.problems))
+        return ProposalOutcome(tuple(self.problems))
 
     def show(self, camera: str, count: float | None, quality: Quality = "ok", total_in: int = 0) -> None:
         """Let a camera show something else."""
@@ -133,6 +134,12 @@ def state_of(cameras: Sequence[str]) -> AgentState:
             rss_mb=210.5,
             outbox_waiting=2,
             outbox_dropped=0,
+            requests_refused=7,
+            broker=BrokerHealth(
+                connected=False,
+                problem="broker 192.0.2.1:1883: nothing listens there; start it",
+                messages_refused={"not_text": 0, "unexpected": 3},
+            ),
             cameras={camera: _camera_health() for camera in cameras},
             models={"main": ModelHealth(artifact="x86-openvino/fp32")},
             telemetry=TELEMETRY,

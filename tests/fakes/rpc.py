@@ -14,17 +14,18 @@ import numpy as np
 from agent.mqtt.ports import Received
 from agent.page.ports import Look, as_it_is
 from agent.remote.control import Clock
-from agent.rpc.ports import Agent, Finding, Trial
+from agent.rpc.ports import Agent, Trial, TrialResult
 from agent.rpc.server import RpcServer, RpcSettings
 from contracts.config import RpcConfig
 from contracts.documents import MachineModel
+from contracts.errors import UnknownNameError
 from contracts.rpc import RpcReply
 from contracts.topics import Channel, Topic
 from tests.fakes.disk import FakeDisk
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.timezone.utc).timestamp()
 PATIENCE = 30.0  # seconds; only a failing test waits that long
-ALL = RpcConfig(self_test=True, snapshot=True, restart=True)
+ALL = RpcConfig(self_test=True, snapshot=True, restart=True, drift_reset=True)
 
 
 def time_text(seconds: float) -> str:
@@ -34,7 +35,7 @@ def time_text(seconds: float) -> str:
 
 def request(op: str, request_id: str = "r1", at: float = NOW, **changes: Any) -> dict[str, Any]:
     """One that is valid for a minute."""
-    camera = {"camera": "gate"} if op == "snapshot" else {}
+    camera = {"camera": "gate"} if op in {"snapshot", "drift-reset"} else {}
     times = {"issued": time_text(at), "expires": time_text(at + 60)}
     return {"id": request_id, "device": "box-1", "op": op, **times, **camera} | changes
 
@@ -98,6 +99,7 @@ class FakeBox:
             restart=self._restart,
             uptime=lambda: 1e6,
             managed=True,
+            learn_anew=self._learn_anew,
         )
         clock = Clock(lambda: self.wall, self._tick, lambda: self.synced)
         self.settings = replace(RpcSettings("box-1", config, None, self.disk, clock), **settings)
@@ -135,10 +137,15 @@ class FakeBox:
         """See `agent.page.ports.Snapshots`."""
         return self.looks.get(camera)
 
-    def _try(self) -> Finding:
+    def _try(self) -> TrialResult:
         self.trying.set()
         self.gate.wait(PATIENCE)
-        return Finding(passed=True, text="patient")
+        return TrialResult(passed=True, text="patient")
+
+    def _learn_anew(self, camera: str) -> str:
+        if camera not in self.looks:
+            raise UnknownNameError("camera", camera, self.looks)
+        return time_text(self.wall)
 
     def _restart(self) -> None:
         self.restarts += 1

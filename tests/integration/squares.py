@@ -93,25 +93,46 @@ def _count(frames: int) -> list[tuple[int, int]]:
     return found
 
 
-def write_bundle(root: Path, **artifact_keys: Any) -> Path:
-    """The network as a bundle for ONNX Runtime; ``artifact_keys`` stand in place of its artifact's own."""
+def write_bundle(
+    root: Path,
+    *,
+    version: str = "1.0.0",
+    blind_from: int = SIDE,
+    blind_below: int = SIDE,
+    work: int = 0,
+    wrong: bool = False,
+    pad_value: int = 114,
+    **artifact_keys: Any,
+) -> Path:
+    """The network as a bundle for ONNX Runtime.
+
+    Args:
+        root: its folder.
+        version: of the model.
+        blind_from: pixels from the left, from where on it sees nothing; the golden sample's square lies before it.
+        blind_below: the same from the top.
+        work: how often it also multiplies two large matrices, which takes time and changes nothing.
+        wrong: the golden samples expect something else than it gives.
+        pad_value: another one has cameras opened anew, as it is part of what a source is asked for.
+        artifact_keys: stand in place of its artifact's own.
+    """
     file = root / "artifacts/x86-onnxruntime/fp32/model.onnx"
     file.parent.mkdir(parents=True)
-    onnx.save(_network(), file)
+    onnx.save(_network(version, (blind_from, blind_below), work), file)
     session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
     frame = picture(PLACES[5])
     (expected,) = session.run(None, {"image": frame[np.newaxis]})
     np.save(root / "frame.npy", frame)
-    np.savez(root / "expected.npz", boxes=expected)
+    np.savez(root / "expected.npz", boxes=expected * np.float32(not wrong))
     golden = {
         "frame": entry(root, "golden/frame.npy", (root / "frame.npy").read_bytes()),
         "expected": entry(root, "golden/expected.npz", (root / "expected.npz").read_bytes()),
     }
     model = {
         "name": "squares",
-        "version": "1.0.0",
+        "version": version,
         "labels": ["square"],
-        "input": {"width": SIDE, "height": SIDE},
+        "input": {"width": SIDE, "height": SIDE, "pad_value": pad_value},
         "output": {"decoder": "ssd", "score": 0.5},
     }
     content = entry(root, "artifacts/x86-onnxruntime/fp32/model.onnx", file.read_bytes())
@@ -129,7 +150,7 @@ def write_bundle(root: Path, **artifact_keys: Any) -> Path:
     return make_bundle(root, [artifact | artifact_keys], golden=[golden], model=model)
 
 
-def _network() -> onnx.ModelProto:
+def _network(version: str, blind: tuple[int, int], work: int) -> onnx.ModelProto:
     """Mean brightness of every square, 1.0 where it is all white, 0.0 where a tenth of that is missing."""
     starts = np.arange(0, SIDE - SQUARE + 1, STEP, dtype=np.float32) / SIDE
     top, left = (axis.reshape(-1) for axis in np.meshgrid(starts, starts, indexing="ij"))
@@ -142,7 +163,10 @@ def _network() -> onnx.ModelProto:
         "zeros": np.zeros((1, 1, count, 1), np.float32),  # picture
         "label": np.zeros((1, 1, count, 1), np.float32),
         "corners": corners.astype(np.float32),
+        "seen": np.all(corners[..., :2] < np.array(blind) / SIDE, axis=-1, keepdims=True).astype(np.float32),
     }
+    if work:
+        constants |= {"matrix": np.full((512, 512), 1 / 512, np.float32), "nothing": np.zeros((), np.float32)}
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
@@ -152,7 +176,9 @@ def _network() -> onnx.ModelProto:
         helper.make_node("Relu", ["above"], ["part"]),
         helper.make_node("Div", ["part", "scale"], ["share"]),
         helper.make_node("Clip", ["share", "", "one"], ["score"]),
-        helper.make_node("Reshape", ["score", "shape"], ["scores"]),
+        helper.make_node("Reshape", ["score", "shape"], ["all"]),
+        *_work(work),
+        helper.make_node("Mul", ["worked" if work else "all", "seen"], ["scores"]),
         helper.make_node("Concat", ["zeros", "label", "scores", "corners"], ["boxes"], axis=3),
     ]
     constants["one"] = np.array(1.0, np.float32)
@@ -160,4 +186,23 @@ def _network() -> onnx.ModelProto:
     boxes = helper.make_tensor_value_info("boxes", TensorProto.FLOAT, (1, 1, count, 7))
     held = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "squares", [image], [boxes], held)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model.doc_string = version  # so that no two versions are the same bytes
+    return model
+
+
+def _work(times: int) -> list[onnx.NodeProto]:
+    """Takes as long as so many products of matrices, and hands the scores on as they are."""
+    if not times:
+        return []
+    first = [
+        helper.make_node("ReduceSum", ["all"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["matrix", "sum"], ["work0"]),  # so that it cannot be done beforehand
+    ]
+    products = [helper.make_node("MatMul", [f"work{n}", "matrix"], [f"work{n + 1}"]) for n in range(times)]
+    last = [
+        helper.make_node("ReduceSum", [f"work{times}"], ["worth"], keepdims=0),
+        helper.make_node("Mul", ["worth", "nothing"], ["none"]),
+        helper.make_node("Add", ["all", "none"], ["worked"]),
+    ]
+    return [*first, *products, *last]
