@@ -26,7 +26,7 @@ from runtime.bundle import Bundle, open_bundle
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing that was tried.
 
     Args:
@@ -44,7 +44,7 @@ class Finding:
         return {"what": self.what, "passed": self.passed, "text": self.text}
 
 
-def check_config(config: AgentConfig, *, broker: bool = True) -> list[Finding]:
+def check_config(config: AgentConfig, *, broker: bool = True) -> list[CheckResult]:
     """Try every part of a configuration; the agent itself must not be running on the same state directory.
 
     Args:
@@ -54,7 +54,7 @@ def check_config(config: AgentConfig, *, broker: bool = True) -> list[Finding]:
     return list(_findings(config, broker=broker))
 
 
-def _findings(config: AgentConfig, *, broker: bool) -> Iterator[Finding]:
+def _findings(config: AgentConfig, *, broker: bool) -> Iterator[CheckResult]:
     yield _try("state_dir", lambda: _check_store(config))
     for name, model in config.slots.items():
         yield from _model_findings(config, name, model)
@@ -65,7 +65,7 @@ def _findings(config: AgentConfig, *, broker: bool) -> Iterator[Finding]:
         yield _try(f"broker {config.broker.address}", lambda: _check_broker(config))
 
 
-def _model_findings(config: AgentConfig, name: str, model: ModelConfig) -> Iterator[Finding]:
+def _model_findings(config: AgentConfig, name: str, model: ModelConfig) -> Iterator[CheckResult]:
     """A model, and the cameras that it counts."""
     of_model = "" if name == MAIN else f" {name}"
     found: list[Bundle] = []
@@ -76,11 +76,11 @@ def _model_findings(config: AgentConfig, name: str, model: ModelConfig) -> Itera
             yield _try(f"camera {camera.id}", lambda one=camera, bundle=bundle: _check_camera(one, bundle))  # type: ignore[misc]
 
 
-def _try(what: str, work: Callable[[], str]) -> Finding:
+def _try(what: str, work: Callable[[], str]) -> CheckResult:
     try:
-        return Finding(what, passed=True, text=work())
+        return CheckResult(what, passed=True, text=work())
     except EdgetallyError as error:
-        return Finding(what, passed=False, text=without_credentials(str(error)))
+        return CheckResult(what, passed=False, text=without_credentials(str(error)))
 
 
 def _check_store(config: AgentConfig) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import typer
 
 from contracts.config import MAIN, Goal, parse_address
 from contracts.documents import without_credentials
-from contracts.errors import UnknownNameError
+from contracts.errors import UnknownNameError, WrittenError
 from contracts.version import VERSION
 from runtime.console import LogLevel, log_to_stderr, run_program
 
@@ -198,6 +198,56 @@ def tune(
 
 
 @app.command()
+def update(
+    source: Annotated[Path | None, typer.Argument(help="A bundle, or a repository on a stick.")] = None,
+    model: Annotated[str | None, typer.Option(help="NAME@VERSION, of a repository.")] = None,
+    slot: Annotated[str, typer.Option(help="Which of the box's models it is to be.")] = MAIN,
+    config: Config = _DEFAULT_CONFIG,
+    status: Annotated[bool, typer.Option("--status", help="Say what runs and how the last update went.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Have what ran before.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="End the update, where nothing took over yet.")] = False,
+    hold: Annotated[
+        str | None, typer.Option(help="Let no model take over until --resume; says why, also to the operator.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Let models take over again.")] = False,
+    wait: Annotated[bool, typer.Option(help="Follow the update to its end.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Have the agent of this box run another model: fetched, verified, proven, watched, and taken back where it is bad.
+
+    Exits with 0 once it is committed, with 3 where it is not. The agent has to run.
+
+    Examples: `edgetally-agent update /media/stick/vehicle-density` ·
+    `edgetally-agent update --model vehicle-density@1.2.0` · `edgetally-agent update --status`
+    """
+    from agent.settings import load_config
+    from agent.update.command import Desk, attempt_line, status_document, status_lines
+    from agent.update.view import followed
+
+    settings = load_config(config)
+    desk = Desk(settings)
+    if sum((source is not None or model is not None, back, cancel, hold is not None, resume)) > 1:
+        raise WrittenError("expected one of a model, --back, --cancel, --hold and --resume, got several; say one")
+    if hold is not None:
+        desk.hold(hold)
+    if resume:
+        desk.resume()
+    if cancel:
+        desk.cancel()
+    if status or hold is not None or resume or cancel:
+        slots = {name: one.bundle for name, one in settings.slots.items()}
+        typer.echo(json.dumps(status_document(desk)) if as_json else "\n".join(status_lines(desk, slots)))
+        return
+    request = desk.back() if back else desk.install(source, model, slot)
+    if not wait:
+        return
+    last = followed(desk.follow(request), quiet=as_json or not sys.stderr.isatty())
+    typer.echo(last.report().model_dump_json() if as_json else attempt_line(last))
+    if last.state != "committed":
+        raise typer.Exit(3)
+
+
+@app.command()
 def check(
     config: Config = _DEFAULT_CONFIG,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the broker out.")] = False,
@@ -275,6 +325,24 @@ def top(
         Console().print(table(read_state(page)))
     else:
         watch(page, Console())
+
+
+@app.command("drift-reset")
+def drift_reset(
+    camera: Annotated[str, typer.Argument(help="Its id.")],
+    config: Config = _DEFAULT_CONFIG,
+) -> None:
+    """Forget what is usual for a camera, as after it was moved; the agent learns it anew from its next start on.
+
+    The agent must not run; while it does, the request `drift-reset` over MQTT does the same.
+
+    Example: `edgetally-agent drift-reset gate`
+    """
+    from agent.settings import load_config
+    from agent.store import Store
+
+    with closing(Store.open(Path(load_config(config).state_dir))) as store:
+        typer.echo(f"camera {camera}: what is usual is learned anew since {store.begin_anew(camera).since}")
 
 
 @app.callback(invoke_without_command=True)

@@ -5,62 +5,54 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from agent.camera_set import CameraSet
 from agent.camera_unit import CameraUnit, SourceOpener
 from agent.cameras.table import open_source
+from agent.changeover import Changeover
 from agent.committer import Committer
 from agent.counting.clock import ClockWindow, WindowClock
 from agent.counting.counter import questions_asked
 from agent.counting.states import Question
-from agent.disk import Disk
 from agent.drawn import DrawnChanges
 from agent.drift.keeper import DriftKeeper
+from agent.ending import Ending
+from agent.errands import Errands
 from agent.facts import device_facts
+from agent.front import Front, Inside
 from agent.hardware import Hardware
 from agent.home_assistant import HomeAssistant
-from agent.host import clock_synced
+from agent.host import clock_synced, resident_mb
 from agent.ledger import Ledger, Origin
 from agent.mqtt.bell import Bell
 from agent.mqtt.link import MqttLink
 from agent.mqtt.ports import Received
-from agent.observed import Observed
-from agent.page.server import PageServer
-from agent.privacy.faces import open_faces
-from agent.privacy.redact import Redactor
 from agent.remote.checks import RunCheck
 from agent.remote.control import RemoteConfig, RemoteSettings
 from agent.remote.plan import Plan
 from agent.remote.ports import Running
-from agent.remote.signing import KEYS_NAME
 from agent.remote.store import RemoteStore
 from agent.retained import RetainedStates
-from agent.rpc.ports import Agent, Trial
-from agent.rpc.restart import this_is_managed
-from agent.rpc.selftest import box_trials, model_trial
-from agent.rpc.server import RpcServer, RpcSettings
-from agent.slots import Slots
 from agent.store import Store
 from agent.telling import Teller
 from agent.timings import Timings
+from agent.tuners import Tuners
 from agent.tuning.pace import Frames
-from agent.tuning.tuner import Tuner
-from contracts.config import AgentConfig, CameraConfig, PageConfig
-from contracts.desired import Reported, RunningModel, WrongField
-from contracts.errors import DeviceError
+from agent.update.witness import Vitals, Witness
+from agent.updating import UpdateEyes, open_slots, open_updates, operator_keys_file, start_updates
+from contracts.config import AgentConfig, CameraConfig
+from contracts.desired import Reported, WrongField
+from contracts.errors import NoArtifactFitsError
 from contracts.messages import Hello
 from contracts.topics import Channel, Topic
 
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0  # between two looks at cameras, hardware and what is on probation, at the most
-_PATIENCE = 10.0  # seconds that all cameras, and then the lanes, get to end; systemd's own patience is 90
 
 
 class Daemon:
@@ -75,6 +67,7 @@ class Daemon:
 
     Attributes:
         timings: how long it takes to commit a window and hand it to the link.
+        end: how long all that ends gets.
 
     Raises:
         BundleError: a bundle cannot be opened.
@@ -89,12 +82,11 @@ class Daemon:
         self.stopped = False
         self.restarting = False
         self._facts = device_facts()
-        self._slots = Slots(config, self._facts, self._publish_facts)
+        self._opener = opener
         self._hardware = Hardware(config)
-        self._cameras = CameraSet(self._slots, config.device, self._hardware.paced(opener))
-        turn = threading.Lock()
-        self._tuners = [Tuner(slot.ground, slot.serving, self._frames, turn=turn) for slot in self._slots.values()]
+        self._errands = Errands(self._bell.ring)
         self.timings = Timings()
+        self.end = Ending()
         self._closing: list[Callable[[], object]] = [self._bell.close]  # called in reverse, as far as the start came
 
     @property
@@ -112,15 +104,19 @@ class Daemon:
             NoArtifactFitsError: no artifact fits and works here.
             StorageError: the state directory cannot be written, or another agent has it.
         """
-        self._store = self._open_store()
+        self._store = Store.of(self._local)
         self._closing.append(self._store.close)
+        self._updates = open_updates(self._local, lambda: self._remote.try_again())  # noqa: PLW0108 - it is opened later
+        self._slots = open_slots(self._updates, self._local, self._facts, self._publish_facts)
+        self._cameras = CameraSet(self._slots, self._local.device, self._hardware.paced(self._opener))
+        self._tuners = Tuners(self._slots, self._frames)
         self._remote = self._open_remote()
         config = self._config = self._remote.config
         if config.log_level != self._local.log_level:
             _set_log_level(config)
         self._hardware.start()
         self._closing.append(self._hardware.close)
-        self._closing.append(partial(self._cameras.close, _PATIENCE))
+        self._closing.append(lambda: self._cameras.close(self.end.part()))
         self._cameras.open(config.camera)
         self._drift = DriftKeeper(self._store, [unit.drift for unit in self.units])
         self._ledger = Ledger(
@@ -135,30 +131,30 @@ class Daemon:
             receiver=self._receive,
         )
         self._committer = Committer(self._ledger, self._committed, self.timings)
-        self._closing.append(self._committer.close)
+        self._closing.append(lambda: self._committer.close(self.end.disk()))
         self._teller = self._tell()
-        self._closing.append(partial(self._slots.stop, _PATIENCE))
-        self._slots.start()
+        self._closing.append(lambda: self._slots.stop(self.end.part()))
+        self._start_models()
         self._publish_facts()
         self._retained = RetainedStates(self._link, self._store, config.device)
         self._retained.update(camera.id for camera in config.camera)
         self._home_assistant = HomeAssistant(self._link, self._store)
         self._home_assistant.update(config, self._slots.specs)
         self._link.start()
-        self._closing.append(self._link.stop)
+        self._closing.append(lambda: self._link.stop(self.end.goodbye()))
         self._drawn = DrawnChanges(self._remote, self._local, self._bell.ring)
         self._clock = WindowClock(config.window_seconds, time.time(), time.monotonic())
         self._remote.start(self, self._report)
-        observed = self._observe()
-        self._answer_requests(observed)
-        if config.page is not None:
-            self._show(config.page, observed)
+        self._start_updates()
+        self._closing += [lambda: self._updates.stop(self.end.part()), self._errands.close]
+        self._front = self._open_front()
+        self._closing.append(self._front.close)
+        self._front.open((*self._local.broker.secrets, *config.broker.secrets))
 
     def run(self, *, until_end: bool) -> None:
         """Close windows and publish until told to stop."""
-        for slot, tuner in zip(self._slots.values(), self._tuners, strict=True):
-            if slot.ground.wanted.tune and not until_end:
-                tuner.start()
+        if not until_end:
+            self._tuners.start()
         try:
             self._turn_over(until_end=until_end)
         finally:
@@ -167,6 +163,7 @@ class Daemon:
     def stop(self) -> None:
         """Have `run` come to its end."""
         self.stopped = True
+        self.end.begin()
         self._bell.ring()
 
     def close(self) -> None:
@@ -179,6 +176,7 @@ class Daemon:
     def apply(self, plan: Plan) -> Sequence[WrongField]:
         """Have another configuration run; see `agent.remote.ports.Applier`."""
         if plan.connectivity:  # first: whatever fails after it, the connection that was asked for is the one judged
+            self._front.hide(plan.new.broker.secrets)
             self._link.reconfigure(plan.new.broker)
         self._turn()  # the document's way to the disk may have taken the window's end
         window = self._clock.window
@@ -201,18 +199,19 @@ class Daemon:
 
     def running(self) -> Running:
         """How what was applied last does; see `agent.remote.ports.Applier`."""
-        models = {name: RunningModel(artifact_digest=digest) for name, digest in self._slots.digests.items()}
         unserved = [WrongField(path=f"models.{name}", problem=str(why)) for name, why in self._slots.problems().items()]
-        return Running(self._link.connected, [*unserved, *self._cameras.problems()], models=models)
+        problems = [*unserved, *self._cameras.problems()]
+        revision = self._updates.running().model_revision
+        return Running(self._link.connected, problems, revision, self._slots.running, self._updates.report())
 
-    def _open_store(self) -> Store:
-        config = self._local
-        daily_mb = config.outbox.daily_write_mb
-        return Store.open(
-            Path(config.state_dir),
-            max_reports=config.outbox.max_reports,
-            daily_bytes=None if daily_mb is None else daily_mb * 1e6,
-        )
+    def _start_models(self) -> None:
+        """Where none of an installed model's files runs here any more, others of it may be fetched."""
+        try:
+            self._slots.start()
+        except NoArtifactFitsError as error:
+            if self._updates.serves_nothing(str(error)) or not self._updates.can_refit(self._config):
+                raise
+            _log.error("%s; nothing is counted until other files of the models were fetched", error)
 
     def _tell(self) -> Teller:
         return Teller(
@@ -228,13 +227,17 @@ class Daemon:
             committer=self._committer,
             remote=self._remote,
             timings=self.timings,
+            broker=self._link.health,
+            requests_refused=lambda: self._front.requests_refused,
+            model_revision=lambda: self._updates.running().model_revision,
+            update_problems=lambda: self._updates.problems,
         )
 
     def _open_remote(self) -> RemoteConfig:
         settings = RemoteSettings(
             boot_id=self._boot_id,
             keys=self._keys_file,
-            check=RunCheck(self._slots.specs),
+            check=RunCheck(lambda: self._slots.specs),
             wake=self._bell.ring,
         )
         return RemoteConfig(self._local, RemoteStore.under(Path(self._local.state_dir)), settings)
@@ -245,61 +248,28 @@ class Daemon:
 
     @property
     def _keys_file(self) -> Path:
-        return self._keys or Path(self._local.state_dir) / KEYS_NAME
-
-    def _observe(self) -> Observed:
-        privacy = self._config.privacy
-        faces = None
-        if privacy.faces is not None:
-            faces = open_faces(Path(privacy.faces), self._facts, self._slots.engines)
-            self._closing.append(faces.close)
-        return Observed(
-            specs=self._slots.specs,
-            boot_id=self._boot_id,
-            cameras=self._cameras,
-            ledger=self._ledger,
-            drawn=self._drawn,
-            health=lambda: self._teller.health(time.monotonic()),
-            facts=self._teller.what_it_is,
-            wall=time.time,
-            redact=Redactor(privacy, lambda: self._config.camera, faces),
-        )
-
-    def _answer_requests(self, observed: Observed) -> None:
-        config = self._config
-        agent = Agent(
-            boot_id=self._boot_id,
-            snapshots=observed,
-            redact=observed.redact,
-            trials=self._trials,
-            restart=self._restart,
-            uptime=lambda: time.monotonic() - self._started,
-            managed=this_is_managed(),
-        )
-        settings = RpcSettings(config.device, config.rpc, self._keys_file, Disk(Path(config.state_dir) / "rpc"))
-        server = RpcServer(settings, self._link, agent)
-        server.start()
-        self._closing.append(server.close)
+        return operator_keys_file(self._local, self._keys)
 
     def _restart(self) -> None:
         self.restarting = True
         self.stop()
 
-    def _trials(self) -> list[Trial]:
-        engines = self._slots.engines
-        models = [model_trial(one.name, one.bundle, engines, one.form) for one in self._slots.values()]
-        return box_trials(models, Path(self._config.state_dir), self.units)
-
-    def _show(self, config: PageConfig, observed: Observed) -> None:
-        """Open the page; what stands against it is said, and counting goes on."""
-        password = self._config.broker.password
-        page = PageServer(config, observed.ports(), [password.get_secret_value()] if password else [])
-        try:
-            page.start()
-        except DeviceError as error:
-            _log.error("the page is not shown: %s", error)
-            return
-        self._closing.append(page.close)
+    def _open_front(self) -> Front:
+        inside = Inside(
+            config=lambda: self._config,
+            facts=self._facts,
+            keys=self._keys_file,
+            slots=self._slots,
+            cameras=self._cameras,
+            ledger=self._ledger,
+            drawn=self._drawn,
+            teller=self._teller,
+            link=self._link,
+            learn_anew=self._drift.begin_anew,
+            restart=self._restart,
+            end=self.end,
+        )
+        return Front(inside)
 
     def _frames(self) -> Frames:
         """Of all cameras since the start."""
@@ -310,11 +280,17 @@ class Daemon:
         state_at = health_at = -math.inf
         while not self.stopped:
             now = time.monotonic()
-            self._slots.check(patient=not until_end)
+            if not self._updates.can_refit(self._config):
+                self._slots.check(patient=not until_end)
             self._hardware.look(now)
             self._cameras.look(now)
             self._turn()
             self._remote.turn()
+            if not self._remote.confirming:
+                self._updates.offer(self._remote.desired)
+            self._updates.look()
+            self._witness.look()
+            self._errands.turn()
             self._drawn.turn()
             if now >= state_at + self._config.state_seconds:
                 self._publish_states()
@@ -342,20 +318,24 @@ class Daemon:
 
     def _finish(self) -> None:
         """Count what is under way, close the window early, and give the broker a moment to take it."""
-        for tuner in self._tuners:
-            tuner.stop(_PATIENCE)
-        self._cameras.close(_PATIENCE)
-        self._slots.stop(_PATIENCE)
+        self._updates.stop(0.0)  # told first: what the end keeps it from is no failure of a model
+        self._errands.close()
+        self._updates.stop(self.end.part())
+        self._tuners.stop(self.end.part())
+        self._cameras.close(self.end.part())
+        self._slots.stop(self.end.part())
         self._turn()
         now = time.monotonic()
         self._commit(self._clock.window.cut(now))
-        self._committer.close()
+        self._committer.close(self.end.disk())
         self._publish_states()
         self._link.state(Topic(self._config.device, Channel.HEALTH), self._teller.health(now))
-        self._link.stop()
+        self._link.stop(self.end.goodbye())
 
     def _commit(self, window: ClockWindow) -> None:
-        self._committer.submit(self._cameras.close_window(window))
+        counts = self._cameras.close_window(window)
+        self._witness.note_windows(counts)
+        self._committer.submit(counts)
 
     def _receive(self, message: Received) -> None:
         """What comes on ``desired``; called by the link's thread."""
@@ -363,6 +343,41 @@ class Daemon:
 
     def _report(self, report: Reported) -> None:
         self._link.state(Topic(self._config.device, Channel.REPORTED), report)
+
+    def _start_updates(self) -> None:
+        self._witness = Witness(self._vitals, lambda: self._config.window_seconds)
+        box = Changeover(
+            facts=self._facts,
+            current=lambda: self._config,
+            slots=self._slots,
+            cameras=self._cameras,
+            errands=self._errands,
+            window=self._window_now,
+            commit=self._committer.submit,
+            changed=self._models_changed,
+        )
+        eyes = UpdateEyes(self._witness, lambda: self._hardware.telemetry(time.monotonic()), self._bell.ring)
+        start_updates(self._updates, box, eyes)
+
+    def _vitals(self) -> Vitals:
+        return Vitals(
+            cameras=self.units,
+            rss_mb=resident_mb(),
+            telemetry=self._hardware.telemetry(time.monotonic()),
+            acknowledged=self._link.acknowledged,
+            connected=self._link.connected,
+        )
+
+    def _window_now(self) -> ClockWindow:
+        self._turn()
+        return self._clock.window
+
+    def _models_changed(self, names: Sequence[str]) -> None:
+        """Slots have other models."""
+        for name in names:
+            self._tuners.renew(name)
+        self._drift.watch([unit.drift for unit in self.units])
+        self._home_assistant.update(self._config, self._slots.specs)
 
     def _committed(self) -> None:
         self._link.wake()

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.store.database import make_directory, sync_directory
 from contracts.errors import StorageError
 
-_LARGEST = 4_194_304  # bytes; ours are far below
+_LARGEST = 8_388_608  # bytes; contracts.release.LARGEST_METADATA is below
 
 
 class Disk:

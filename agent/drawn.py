@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswerError
 
 from agent.page.keys import page_keys
-from agent.page.ports import CameraProposal, Outcome
+from agent.page.ports import CameraProposal, ProposalOutcome
 from agent.remote.control import RemoteConfig
 from agent.remote.refusals import DocumentRefusedError
 from contracts.config import AgentConfig, CameraConfig
@@ -38,20 +38,20 @@ class DrawnChanges:
         self._remote = remote
         self._local = local
         self._wake = wake
-        self._waiting: queue.Queue[tuple[CameraProposal, Future[Outcome]]] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[tuple[CameraProposal, Future[ProposalOutcome]]] = queue.Queue(_WAITING)
 
-    def propose(self, proposal: CameraProposal) -> Outcome:
+    def propose(self, proposal: CameraProposal) -> ProposalOutcome:
         """Hand a change over and wait for what becomes of it; see `agent.page.ports.Proposals`."""
-        answer: Future[Outcome] = Future()
+        answer: Future[ProposalOutcome] = Future()
         try:
             self._waiting.put_nowait((proposal, answer))
         except queue.Full:
-            return Outcome(("too many changes wait; try again in a moment",))
+            return ProposalOutcome(("too many changes wait; try again in a moment",))
         self._wake()
         try:
             return answer.result(_PATIENCE)
         except NoAnswerError:
-            return Outcome(("the agent is busy; look again in a moment whether the change was taken",))
+            return ProposalOutcome(("the agent is busy; look again in a moment whether the change was taken",))
 
     def turn(self) -> None:
         """Take the changes that wait."""
@@ -61,20 +61,20 @@ class DrawnChanges:
                 answer.set_result(self._take(proposal))
             except Exception:  # noqa: BLE001 - a bug met with a drawing must not end the counting
                 _log.exception("a change that was drawn for camera %s could not be taken", proposal.camera)
-                answer.set_result(Outcome(("the agent failed on it; its log says where",)))
+                answer.set_result(ProposalOutcome(("the agent failed on it; its log says where",)))
 
-    def _take(self, proposal: CameraProposal) -> Outcome:
+    def _take(self, proposal: CameraProposal) -> ProposalOutcome:
         local = _camera(self._local, proposal.camera)
         try:
             self._remote.set_page(page_keys(self._remote.page, proposal, local))
         except DocumentRefusedError as error:
-            return Outcome(tuple(one.problem for one in error.errors) or (error.reason,))
+            return ProposalOutcome(tuple(one.problem for one in error.errors) or (error.reason,))
         except EdgetallyError as error:
-            return Outcome((str(error),))
+            return ProposalOutcome((str(error),))
         running = _camera(self._remote.config, proposal.camera)
         drawn = (set(proposal.line), set(proposal.zone))
         is_taken = running is not None and (set(running.line), set(running.zone)) == drawn
-        return Outcome(note="" if is_taken else _KEPT)
+        return ProposalOutcome(note="" if is_taken else _KEPT)
 
 
 def _camera(config: AgentConfig, name: str) -> CameraConfig | None:

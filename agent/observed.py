@@ -20,7 +20,7 @@ class Observed:
     """The running agent, as the page's thread reads it.
 
     Args:
-        specs: of the models by name.
+        specs: tells those of the models by name.
         boot_id: of this run.
         cameras: those that run.
         ledger: committed totals.
@@ -31,7 +31,7 @@ class Observed:
         redact: makes of a picture what may be shown.
     """
 
-    specs: Mapping[str, ModelSpec]
+    specs: Callable[[], Mapping[str, ModelSpec]]
     boot_id: str
     cameras: CameraSet
     ledger: Ledger
@@ -47,11 +47,11 @@ class Observed:
 
     def read(self) -> AgentState:
         """See `agent.page.ports.State`."""
-        wall, totals, units = self.wall(), self.ledger.totals, self.cameras.units
+        wall, totals, units, specs = self.wall(), self.ledger.totals, self.cameras.units, self.specs()
         return AgentState(
             version=VERSION,
             boot_id=self.boot_id,
-            watched=tuple(WatchedCamera.of(unit.camera, self.specs[unit.model]) for unit in units),
+            watched=tuple(WatchedCamera.of(unit.camera, specs[unit.model]) for unit in units),
             cameras={unit.id: unit.state(totals, wall) for unit in units},
             health=self.health(),
             facts=self.facts(),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from pathlib import Path
 
 from agent.daemon import Daemon
+from agent.ending import LastResort
 from agent.rpc.restart import RESTART_EXIT_CODE
 from agent.thread_faults import ThreadFaults
 from contracts.config import AgentConfig
 from contracts.errors import DeviceError
+
+_log = logging.getLogger(__name__)
 
 
 def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_end: bool = False) -> int:
@@ -28,6 +32,7 @@ def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_en
         RuntimeError: a fault ended one of its threads.
     """
     daemon = Daemon(config, keys=keys)
+    daemon.end.begun = LastResort().begin
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     with ThreadFaults(daemon.stop) as faults:
@@ -35,9 +40,19 @@ def run_until_stopped(config: AgentConfig, *, keys: Path | None = None, until_en
             daemon.start()
             daemon.run(until_end=until_end)
             broken = [unit.problem for unit in daemon.units if unit.problem]
-        finally:
-            daemon.close()
+        except BaseException:
+            _close_after_fault(daemon)
+            raise
+        daemon.close()
     faults.raise_first()
     if until_end and broken and not daemon.stopped:
         raise DeviceError("; ".join(broken))
     return RESTART_EXIT_CODE if daemon.restarting else 0
+
+
+def _close_after_fault(daemon: Daemon) -> None:
+    """What fails in the end must not be said instead of what it ended for."""
+    try:
+        daemon.close()
+    except Exception:  # noqa: BLE001 - the fault itself is raised
+        _log.exception("after a fault, the end failed too")

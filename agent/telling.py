@@ -20,7 +20,7 @@ from agent.timings import Timings
 from contracts.config import AgentConfig
 from contracts.errors import StorageError
 from contracts.facts import Facts, FactValue
-from contracts.health import Health
+from contracts.health import BrokerHealth, Health
 from contracts.messages import FactsMessage, Hello
 from contracts.version import VERSION
 
@@ -44,6 +44,10 @@ class Teller:
         committer: windows under way.
         remote: the document that runs.
         timings: of publishing.
+        broker: the link to it.
+        requests_refused: since the start.
+        update_problems: tells what somebody has to see to about the models.
+        model_revision: tells the document's whose models run; None where they are none's.
     """
 
     config: Callable[[], AgentConfig]
@@ -58,6 +62,10 @@ class Teller:
     committer: Committer
     remote: RemoteConfig
     timings: Timings
+    broker: Callable[[], BrokerHealth]
+    requests_refused: Callable[[], int]
+    model_revision: Callable[[], int | None]
+    update_problems: Callable[[], tuple[str, ...]]
 
     def health(self, now: float) -> Health:
         """How it runs; ``now`` in monotonic seconds."""
@@ -77,8 +85,11 @@ class Teller:
             windows_lost=self.ledger.windows_lost,
             disk_bytes_per_day=outbox.written_per_day if outbox else None,
             published_ms=self.timings.latency("published"),
+            broker=self.broker(),
+            requests_refused=self.requests_refused(),
             cameras={unit.id: unit.health(now) for unit in self.cameras.units},
             models=self.slots.health(),
+            update_problems=self.update_problems(),
             telemetry=self.hardware.telemetry(now),
             shedding=self.hardware.shedding(now),
         )
@@ -92,6 +103,7 @@ class Teller:
             version=VERSION,
             epoch=desired.epoch if desired else None,
             config_revision=desired.config_revision if desired else None,
+            model_revision=self.model_revision(),
             models=self.slots.digests,
         )
 

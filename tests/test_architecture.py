@@ -88,6 +88,18 @@ def test_importing_a_package_pulls_in_no_inference_runtime(package: str) -> None
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
+def test_importing_the_agent_pulls_in_nothing_of_the_update_extra() -> None:
+    """What reads metadata is imported with the first update: a box without a repository never pays for it."""
+    apart = {"agent.update.trust.client", "agent.update.trust.verify", "agent.update.fetch.deadline"}
+    names = [name for name, _ in modules("agent") if name not in apart]
+    program = (
+        f"import sys, importlib\nfor name in {names!r}: importlib.import_module(name)\n"
+        "print(sorted(set(sys.modules) & {'tuf', 'securesystemslib', 'urllib3'}))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
 def test_openvino_is_imported_in_the_one_place_that_turns_its_telemetry_off() -> None:
     importers = {
         name

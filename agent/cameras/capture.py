@@ -36,7 +36,6 @@ class CaptureStatus:
         dropped: how many were not, by cause: ``late`` (replaced by a newer one before it was counted, or never made),
             ``rate`` (above the camera's ``fps``), ``shed`` (the box is hot), ``damaged`` (could not be decoded).
         reconnects: how often its frames came back.
-        last_frame_at: seconds of ``time.monotonic`` at which the last frame came.
     """
 
     state: CaptureState = "opening"
@@ -44,7 +43,6 @@ class CaptureStatus:
     frames: int = 0
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     reconnects: int = 0
-    last_frame_at: float | None = None
 
 
 class Capture:
@@ -161,7 +159,6 @@ class Capture:
                 frames=before.frames + 1,
                 dropped=self._earlier_drops + Counter(dropped),
                 reconnects=before.reconnects + (before.state == "lost" and before.frames > 0),
-                last_frame_at=frame.captured_at,
             )
         if before.state != "running":
             _log.info("camera %s: frames come", self._camera.id)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from agent.limited_log import LimitedLog
 from agent.mqtt.ports import Received, Unreadable
+from contracts.health import MESSAGE_REFUSALS, MessageRefusal
 
 _log = logging.getLogger(__name__)
 
@@ -26,18 +27,23 @@ class Incoming:
         self._receiver = receiver
         self._listeners = {} if listeners is None else listeners
         self._limited = LimitedLog(_log, seconds=60.0)
-        self.refused = 0
+        self._refused: dict[MessageRefusal, int] = dict.fromkeys(MESSAGE_REFUSALS, 0)
+
+    @property
+    def refused(self) -> Mapping[MessageRefusal, int]:
+        """How many were refused since the start, by reason; any thread may ask."""
+        return dict(self._refused)
 
     def take(self, message: Received | Unreadable) -> None:
         """A message came; never raises."""
         if isinstance(message, Unreadable):
-            self._refuse("a message was refused: %s", message.why)
+            self._refuse(message.reason, "a message was refused: %s", message.why)
         elif not message.payload:
             return  # a retained message was taken back
         elif (listener := self._listeners.get(message.topic)) is not None:
             self._hand_on(listener, message)
         elif self._receiver is None:
-            self._refuse("a message on %r was refused, as nobody here takes any", message.topic)
+            self._refuse("unexpected", "a message on %r was refused, as nobody here takes any", message.topic)
         else:
             self._hand_on(self._receiver, message)
 
@@ -45,9 +51,9 @@ class Incoming:
         try:
             receiver(message)
         except Exception:  # noqa: BLE001 - whoever sends must not be able to stop the link
-            self.refused += 1
+            self._refused["failed"] += 1
             self._limited.exception("a message on %r was refused", message.topic)
 
-    def _refuse(self, text: str, detail: str) -> None:
-        self.refused += 1
+    def _refuse(self, reason: MessageRefusal, text: str, detail: str) -> None:
+        self._refused[reason] += 1
         self._limited.error(text, detail)

@@ -36,6 +36,7 @@ from agent.mqtt.version import VersionChoice
 from contracts.config import BrokerConfig
 from contracts.documents import MachineModel
 from contracts.errors import EdgetallyError
+from contracts.health import BrokerHealth
 from contracts.messages import Hello, Status
 from contracts.topics import Channel, Topic
 
@@ -64,27 +65,6 @@ class LinkSettings:
     connect: float = 10.0
     flush: float = 3.0
     farewell: float = 2.0
-
-
-@dataclass(frozen=True)
-class LinkStatus:
-    """How the link is.
-
-    Args:
-        connected: whether the broker accepted the connection that is open now.
-        problem: what is wrong, None where nothing is known to be.
-        protocol: version of MQTT of the open connection.
-        waiting: reports that no broker has acknowledged.
-        sent: reports acknowledged since the start.
-        refused_messages: messages that came and were not obeyed.
-    """
-
-    connected: bool
-    problem: str | None
-    protocol: Version | None
-    waiting: int
-    sent: int
-    refused_messages: int
 
 
 class MqttLink:
@@ -148,16 +128,20 @@ class MqttLink:
         self._wanted = config
         self._bell.ring()
 
-    def stop(self) -> None:
-        """Send what can be sent in a few seconds, say goodbye and end; twice is harmless."""
+    def stop(self, timeout: float = 10.0) -> None:
+        """Send what can be sent in a few seconds, say goodbye and end; twice is harmless.
+
+        Args:
+            timeout: seconds that all of it gets; then it is left behind.
+        """
         settings = self._settings
         if self._stop_at is None:
-            self._stop_at = time.monotonic() + settings.flush
+            self._stop_at = time.monotonic() + max(0.0, min(settings.flush, timeout - settings.farewell))
         self._news.set()
         self._bell.ring()
         if self._thread.ident is None:
             return
-        self._thread.join(settings.flush + settings.farewell + 5.0)
+        self._thread.join(timeout)
         if self._thread.is_alive():  # inside a look-up of the host's name, which nothing can interrupt
             _log.warning("the connection to %s did not end in time and is left behind", self._config.address)
         else:
@@ -200,20 +184,19 @@ class MqttLink:
         """Whether the broker of the newest settings accepted the connection that is open now."""
         return self._protocol is not None and not self._moves
 
-    def status(self) -> LinkStatus:
-        """How the link is.
+    @property
+    def acknowledged(self) -> int:
+        """Messages that a broker confirmed it has, since the start."""
+        return self._pump.acknowledged
 
-        Raises:
-            StorageError: the store could not be asked.
-        """
+    def health(self) -> BrokerHealth:
+        """How it is; any thread may ask."""
         protocol = self._protocol
-        return LinkStatus(
+        return BrokerHealth(
             connected=self.connected,
             problem=self._pump.refusal if protocol is not None else self._problem,
             protocol=protocol,
-            waiting=self._outbox.status().waiting,
-            sent=self._pump.sent,
-            refused_messages=self._incoming.refused,
+            messages_refused=dict(self._incoming.refused),
         )
 
     @property

@@ -121,6 +121,7 @@ class Received:
 class Unreadable:
     """A message came that nobody should look at: its topic is no text, or it is too large."""
 
+    reason: Literal["not_text", "too_large"]
     why: str
 
 

@@ -70,8 +70,8 @@ class Pump:
         self._settings = settings
         self._monotonic = monotonic
         self._refusals = LimitedLog(_log, seconds=60.0)
-        self.sent = 0
         self.refusal: str | None = None
+        self.acknowledged = 0
         self._limits = Limits("5")
         self._greetings: deque[Outgoing] = deque()
         self._rows: deque[Row] = deque()
@@ -133,11 +133,11 @@ class Pump:
             item, _ = self._in_flight.pop(answer.token, (None, 0.0))
             if isinstance(item, (Topic, ForeignTopic)):
                 self._board.answered(item)
+            self.acknowledged += not answer.refusal
             if answer.refusal:
                 self._refused(item, answer.refusal)
             elif isinstance(item, Row):
                 self._answered.append(item.seq)
-                self.sent += 1
         self._forget_answered()
 
     @property

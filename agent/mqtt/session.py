@@ -222,11 +222,11 @@ class PahoSession:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            self._events.append(Unreadable("its topic is not UTF-8"))
+            self._events.append(Unreadable("not_text", "its topic is not UTF-8"))
             return
         if len(message.payload) > LARGEST_MESSAGE:
             why = f"it has {len(message.payload)} bytes, {LARGEST_MESSAGE} at most are taken"
-            self._events.append(Unreadable(why))
+            self._events.append(Unreadable("too_large", why))
             return
         self._events.append(Received(topic, bytes(message.payload), message.retain))
 

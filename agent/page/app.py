@@ -16,7 +16,7 @@ from agent.page.draw import PALETTE
 from agent.page.freshness import Verdict, judge
 from agent.page.guard import COOKIE, HEADERS, Guard, Refused, peer_of
 from agent.page.logs import LogRing
-from agent.page.ports import CameraProposal, Outcome, Ports
+from agent.page.ports import CameraProposal, Ports, ProposalOutcome
 from agent.page.sessions import Sessions
 from agent.page.studio import Studio
 from agent.page.watch import Seen, SilentAgentError, Watch
@@ -227,11 +227,11 @@ class Page:
         outcome = await asyncio.get_running_loop().run_in_executor(self._readers, self._hand_over, document)
         return _json({"problems": outcome.problems, "note": outcome.note}, 422 if outcome.problems else 200)
 
-    def _hand_over(self, document: dict[str, object]) -> Outcome:
+    def _hand_over(self, document: dict[str, object]) -> ProposalOutcome:
         try:
             proposal = read_document(CameraProposal, document, "this change")
         except DocumentError as error:
-            return Outcome(tuple(error.problems))
+            return ProposalOutcome(tuple(error.problems))
         return self._ports.proposals.propose(proposal)
 
     async def _camera(self, request: web.Request) -> str:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from contracts.documents import without_credentials
 
@@ -44,12 +44,22 @@ class LogRing(logging.Handler):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        # The longest first: a shorter one may be a part of it.
-        self._secrets = sorted({one for one in secrets if len(one) >= _SHORTEST_SECRET}, key=len, reverse=True)
         self._lines: deque[LogLine] = deque(maxlen=_KEPT)
         self._seq = 0
         self._guard = threading.Lock()
+        self._secrets: list[str] = []
+        self.hide(secrets)
         self.setFormatter(logging.Formatter("%(message)s"))
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Hide these too, in lines to come and in those that are kept; any thread may ask for it."""
+        wanted = {one for one in secrets if len(one) >= _SHORTEST_SECRET}
+        with self._guard:
+            # The longest first: a shorter one may be a part of it.
+            self._secrets = sorted(wanted.union(self._secrets), key=len, reverse=True)
+            kept = [replace(line, text=self._clean(line.text)) for line in self._lines]
+            self._lines.clear()
+            self._lines.extend(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line; called by logging."""

@@ -45,6 +45,9 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_resident_memory_bytes", "gauge", (), "Resident memory of the agent."),
     MetricSpec("edgetally_outbox_reports", "gauge", (), "Reports that wait for the broker."),
     MetricSpec("edgetally_outbox_dropped_total", "counter", (), "Reports dropped because too many waited."),
+    MetricSpec("edgetally_broker_connected", "gauge", (), "1 while the broker is connected."),
+    MetricSpec("edgetally_messages_refused_total", "counter", ("reason",), "Messages that came and were refused."),
+    MetricSpec("edgetally_requests_refused_total", "counter", (), "Requests over MQTT that were not carried out."),
     MetricSpec(
         "edgetally_report_latency_seconds", "gauge", ("quantile",), "Age of a report's newest frame, published."
     ),
@@ -119,6 +122,12 @@ def _of_the_box(state: AgentState) -> Iterator[Sample]:
         yield "edgetally_outbox_reports", (), float(health.outbox_waiting)
     if health.outbox_dropped is not None:
         yield "edgetally_outbox_dropped_total", (), float(health.outbox_dropped)
+    if health.broker is not None:
+        yield "edgetally_broker_connected", (), float(health.broker.connected)
+        for reason, messages in health.broker.messages_refused.items():
+            yield "edgetally_messages_refused_total", (reason,), float(messages)
+    if health.requests_refused is not None:
+        yield "edgetally_requests_refused_total", (), float(health.requests_refused)
     for quantile, seconds in _quantiles(health.published_ms):
         yield "edgetally_report_latency_seconds", (quantile,), seconds
 

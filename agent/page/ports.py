@@ -127,7 +127,7 @@ class CameraProposal(WrittenModel):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProposalOutcome:
     """What became of a change.
 
     Args:
@@ -160,7 +160,7 @@ class State(Protocol):
 class Proposals(Protocol):
     """Takes changes that were drawn on the page. Called from the page's thread, for one caller at a time."""
 
-    def propose(self, proposal: CameraProposal) -> Outcome:
+    def propose(self, proposal: CameraProposal) -> ProposalOutcome:
         """Hand a change over, and wait a moment for what becomes of it."""
 
 

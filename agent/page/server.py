@@ -54,6 +54,10 @@ class PageServer:
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Have its log not show these texts either."""
+        self._logs.hide(secrets)
+
     @property
     def url(self) -> str:
         """Where it is found."""
@@ -79,8 +83,12 @@ class PageServer:
         self._thread.start()
         _log.info("the page is at %s", self.url)
 
-    def close(self) -> None:
-        """Stop listening and end all answers; twice is harmless."""
+    def close(self, timeout: float = 2 * _END_SECONDS) -> None:
+        """Stop listening and end all answers; twice is harmless.
+
+        Args:
+            timeout: seconds to wait for it; then it is left behind.
+        """
         logging.getLogger().removeHandler(self._logs)
         thread, self._thread = self._thread, None
         if thread is None:
@@ -89,7 +97,7 @@ class PageServer:
             if self._loop is not None and self._stop is not None:
                 with contextlib.suppress(RuntimeError):  # it ended just now
                     self._loop.call_soon_threadsafe(self._stop.set)
-                thread.join(2 * _END_SECONDS)
+                thread.join(timeout)
                 break
             thread.join(0.01)
         if thread.is_alive():

@@ -95,7 +95,7 @@ def table(state: AgentState) -> RenderableType:
         for camera, one in sorted(health.cameras.items())
         for warning in (one.drift.warnings if one.drift is not None else ())
     ]
-    return Group(shown, Text(_of_the_box(state)), *_of_hardware(state.health), *problems, *drifting)
+    return Group(shown, Text(_of_the_box(state)), *_of_hardware(health), *_of_the_broker(health), *problems, *drifting)
 
 
 def _of_the_box(state: AgentState) -> str:
@@ -120,6 +120,11 @@ def _of_hardware(health: Health) -> Iterator[RenderableType]:
             yield Text(f"throttled: {', '.join(told.throttling.reasons)}", style="red")
     if health.shedding is not None and health.shedding.why is not None:
         yield Text(f"{health.shedding.share:.0%} of the frames are taken: {health.shedding.why}", style="yellow")
+
+
+def _of_the_broker(health: Health) -> Iterator[RenderableType]:
+    if health.broker is not None and health.broker.problem is not None:
+        yield Text(health.broker.problem, style="red")
 
 
 def _latency(health: CameraHealth | None) -> str:

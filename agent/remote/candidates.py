@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from agent.remote.layers import Layer, effective
 from agent.remote.parse import read_desired, read_part
 from agent.remote.refusals import DocumentRefusedError, invalid
-from agent.remote.store import Kept, Record
+from agent.remote.store import Kept, KeptDocument
 from contracts.config import AgentConfig
 from contracts.desired import Desired, WrongField
 
@@ -67,7 +67,7 @@ def _cameras(keys: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ConfigCandidate:
     """A configuration that may run.
 
     Args:
@@ -79,13 +79,13 @@ class Candidate:
     """
 
     base: Base
-    record: Record
+    record: KeptDocument
     desired: Desired | None
     config: AgentConfig
     left_out: DocumentRefusedError | None = None
 
 
-def first_that_fits(base: Base, kept: Kept) -> Candidate:
+def first_that_fits(base: Base, kept: Kept) -> ConfigCandidate:
     """The newest that fits; at the least the local settings alone.
 
     agent.toml may have been edited since, so that a document that was taken then does not fit any more.
@@ -93,17 +93,17 @@ def first_that_fits(base: Base, kept: Kept) -> Candidate:
     left_out: DocumentRefusedError | None = None
     for layer, record in _choices(base, kept):
         found = _fit(layer, record)
-        if isinstance(found, Candidate):
+        if isinstance(found, ConfigCandidate):
             return replace(found, left_out=left_out)
         left_out = left_out or found
-    return Candidate(replace(base, page={}), Record(), None, base.local, left_out)
+    return ConfigCandidate(replace(base, page={}), KeptDocument(), None, base.local, left_out)
 
 
-def _fit(base: Base, record: Record) -> Candidate | DocumentRefusedError:
+def _fit(base: Base, record: KeptDocument) -> ConfigCandidate | DocumentRefusedError:
     """What results, or why it does not fit."""
     try:
         desired = None if record.document is None else read_desired(record.document, base.local.device)
-        return Candidate(base, record, desired, base.with_document(desired))
+        return ConfigCandidate(base, record, desired, base.with_document(desired))
     except DocumentRefusedError as error:
         return error
     except Exception:  # noqa: BLE001 - what came from afar must not keep the agent from starting
@@ -111,9 +111,9 @@ def _fit(base: Base, record: Record) -> Candidate | DocumentRefusedError:
         return DocumentRefusedError("internal", "the agent failed on it, its log says where")
 
 
-def _choices(base: Base, kept: Kept) -> Iterator[tuple[Base, Record]]:
+def _choices(base: Base, kept: Kept) -> Iterator[tuple[Base, KeptDocument]]:
     bare = replace(base, page={})
-    for record in (kept.current, kept.good, Record()):
+    for record in (kept.current, kept.good, KeptDocument()):
         yield base, record
         if base.page:
             yield bare, record

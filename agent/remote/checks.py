@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.cameras.table import check_source
 from agent.counting.counter import open_counter
@@ -19,10 +19,10 @@ class RunCheck:
     """Finds what cannot run: sources of kinds that are not known, and lines and labels that a model cannot count.
 
     Args:
-        specs: of the box's models by name; cameras of others are not compared with theirs.
+        specs: tells those of the box's models by name; cameras of others are not compared with theirs.
     """
 
-    specs: Mapping[str, ModelSpec] = field(default_factory=dict)
+    specs: Callable[[], Mapping[str, ModelSpec]] = dict
 
     def __call__(self, config: AgentConfig) -> Sequence[WrongField]:
         """What cannot run, by its path in agent.toml."""
@@ -30,7 +30,7 @@ class RunCheck:
 
     def _of(self, camera: CameraConfig) -> Iterator[WrongField]:
         yield from _refusal(f"camera.{camera.id}.source", lambda: check_source(camera.source))
-        spec = self.specs.get(camera.model)
+        spec = self.specs().get(camera.model)
         if spec is not None:
             yield from _refusal(f"camera.{camera.id}", lambda: open_counter(camera, spec))
 

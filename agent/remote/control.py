@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.counting.clock import utc_text
 from agent.host import clock_synced
 from agent.limited_log import LimitedLog
-from agent.remote.candidates import Base, Candidate, Check, first_that_fits
+from agent.remote.candidates import Base, Check, ConfigCandidate, first_that_fits
 from agent.remote.parse import read_desired, read_part
 from agent.remote.plan import plan_changes
 from agent.remote.ports import Applier
@@ -20,7 +20,7 @@ from agent.remote.refusals import DocumentRefusedError, invalid, refused_documen
 from agent.remote.report import Situation, make_report
 from agent.remote.rules import Floors, Moment, judge, raised, unsigned_problems
 from agent.remote.signing import Opened, load_keys, open_payload
-from agent.remote.store import Kept, Record, RemoteStore
+from agent.remote.store import Kept, KeptDocument, RemoteStore
 from contracts.config import AgentConfig
 from contracts.desired import Desired, RefusedDocument, Reported, WrongField
 from contracts.errors import EdgetallyError, StorageError
@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 MOST_STARTS = 3  # of the agent while a change of the connection is on probation
 _WAITING = 8  # documents that wait for their turn; the newest counts, so the oldest go first
+_KEYS_MAY_COME = frozenset({"no_operator_key", "signature_foreign"})
 _CALM = 5.0  # seconds between two reports of which no document is the cause
 
 
@@ -91,6 +92,8 @@ class RemoteConfig:
         self._publish: Callable[[Reported], None] = lambda _: None
         self._apply_problems: Sequence[WrongField] = ()
         self._refused: RefusedDocument | None = None
+        self._unverified: bytes | None = None
+        self._keys_changed = False
         self._deadline: float | None = None
         self._said: tuple[Reported, float] | None = None
         store.settle()
@@ -112,6 +115,11 @@ class RemoteConfig:
     def desired(self) -> Desired | None:
         """The document that runs; None where none does."""
         return self._candidate.desired
+
+    @property
+    def confirming(self) -> bool:
+        """Whether the document is on probation, as it changes how the broker is reached."""
+        return self._deadline is not None
 
     @property
     def page(self) -> Mapping[str, object]:
@@ -140,9 +148,18 @@ class RemoteConfig:
         self._inbox.append(payload)
         self._settings.wake()
 
+    def try_again(self) -> None:
+        """The operators' keys changed: look anew at a document that could not be verified. Any thread may call it."""
+        self._keys_changed = True
+        self._settings.wake()
+
     def turn(self) -> None:
         """Take what came, confirm or take back a change of the connection, and report; never raises for a document."""
         force = self._judge_trial()
+        if self._keys_changed:
+            self._keys_changed = False
+            if self._unverified is not None:
+                self._inbox.append(self._unverified)
         while self._inbox:
             self._take(self._inbox.popleft())
             force = True
@@ -204,11 +221,14 @@ class RemoteConfig:
 
     def _take(self, payload: bytes) -> None:
         document: Mapping[str, object] = {}
+        self._unverified = None
         try:
             opened = open_payload(payload, load_keys(self._settings.keys))
             document = opened.document
             self._accept(opened)
         except DocumentRefusedError as error:
+            if error.code in _KEYS_MAY_COME:
+                self._unverified = payload
             self._refuse(error, document)
         except StorageError as error:
             self._refuse(DocumentRefusedError("storage", f"the document could not be kept: {error}"), document)
@@ -230,12 +250,12 @@ class RemoteConfig:
         config = self._candidate.base.with_document(desired)
         floors = self.floors if verdict == "same" else raised(desired, document, self.floors, moment)
         trial = config.broker != self._fallback().config.broker
-        record = Record(document=document, floors=floors, trial=trial)
+        record = KeptDocument(document=document, floors=floors, trial=trial)
         self._keep(record)
         self._refused = None
         self._deadline = self._settings.clock.monotonic() + self._settings.confirm_seconds if trial else None
         _log.info("configuration %d of epoch %d is taken", desired.config_revision, desired.epoch)
-        self._run(Candidate(self._candidate.base, record, desired, config))
+        self._run(ConfigCandidate(self._candidate.base, record, desired, config))
         if not trial:
             self._keep_good(record)
 
@@ -244,21 +264,21 @@ class RemoteConfig:
         running = self._candidate.record.document or {}
         return all(running.get(key) == document.get(key) for key in ("epoch", "config_revision", "config", "models"))
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: KeptDocument) -> None:
         """Have the document on the disk; the floors first, so that no older one is ever taken after it."""
         self._store.write_floors(record.floors)
         self._kept = replace(self._kept, floors=record.floors)
         self._store.write_current(record)
         self._kept = replace(self._kept, current=record, damage=())
 
-    def _keep_good(self, record: Record) -> None:
+    def _keep_good(self, record: KeptDocument) -> None:
         try:
             self._store.write_good(record)
         except StorageError as error:
             _log.error("%s; the configuration runs, but is not kept as the last good one", error)
         self._kept = replace(self._kept, good=record)
 
-    def _run(self, candidate: Candidate) -> None:
+    def _run(self, candidate: ConfigCandidate) -> None:
         """Have a configuration applied; what does not work of it is reported, and not taken back."""
         plan = plan_changes(self._candidate.config, candidate.config)
         self._candidate = candidate
@@ -300,10 +320,10 @@ class RemoteConfig:
         self._keep_good(record)
         _log.info("the broker was reached with its new settings, which stay")
 
-    def _take_back(self, record: Record, why: str) -> None:
+    def _take_back(self, record: KeptDocument, why: str) -> None:
         """Return to the last good document; this one is not taken again."""
         floors = self.floors.model_copy(update={"rejected": self.floors.config_print})
-        back = Record(document=self._kept.good.document, floors=floors)
+        back = KeptDocument(document=self._kept.good.document, floors=floors)
         self._deadline = None
         try:
             self._store.write_floors(floors)
@@ -314,7 +334,7 @@ class RemoteConfig:
         reason = f"{why}, so the settings before came back; publish a new revision"
         self._refuse(DocumentRefusedError("reverted", reason), record.document or {})
 
-    def _fallback(self) -> Candidate:
+    def _fallback(self) -> ConfigCandidate:
         """What would run if the newest document did not."""
         kept = Kept(self._kept.good, self._kept.good, self._kept.floors, self._kept.page)
         return first_that_fits(self._candidate.base, kept)

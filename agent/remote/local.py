@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from agent.remote.candidates import Base, Candidate, first_that_fits
+from agent.remote.candidates import Base, ConfigCandidate, first_that_fits
 from agent.remote.checks import RunCheck
 from agent.remote.layers import LayerName
 from agent.remote.names import Path as KeyPath
@@ -47,7 +47,7 @@ class Explained:
         notes: what is not as it should be, in words.
     """
 
-    candidate: Candidate
+    candidate: ConfigCandidate
     values: tuple[Value, ...]
     notes: tuple[str, ...]
 
@@ -70,7 +70,7 @@ def explain(path: Path) -> Explained:
     local = load_config(path)
     kept = RemoteStore.under(Path(local.state_dir)).load()
     specs, notes = _specs(local)
-    candidate = first_that_fits(Base(local, kept.page, RunCheck(specs)), kept)
+    candidate = first_that_fits(Base(local, kept.page, RunCheck(lambda: specs)), kept)
     notes += [f"remote configuration: the file {text}; what ran before is used" for text in kept.damage]
     if candidate.left_out is not None:
         notes.append(f"what was configured from afar does not fit: {candidate.left_out.reason}")
@@ -94,7 +94,7 @@ def _specs(local: AgentConfig) -> tuple[dict[str, ModelSpec], list[str]]:
     return specs, notes
 
 
-def _layers(path: Path, candidate: Candidate) -> list[tuple[LayerName, dict[KeyPath, object]]]:
+def _layers(path: Path, candidate: ConfigCandidate) -> list[tuple[LayerName, dict[KeyPath, object]]]:
     """What each layer sets, the highest first."""
     environment = EnvSettingsSource(_Environment)()
     # A list in a variable replaces the file's, as the settings do not merge lists.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from agent.remote.plan import Plan
 from contracts.desired import RunningModel, WrongField
+from contracts.update import UpdateReport
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Running:
         problems: what does not run, by its path in agent.toml (``camera.gate.source``).
         model_revision: of the models that run, None where no document chose them.
         models: what each slot runs.
+        update: the newest attempt to change them.
     """
 
     connected: bool
     problems: Sequence[WrongField] = ()
     model_revision: int | None = None
     models: Mapping[str, RunningModel] = field(default_factory=dict)
+    update: UpdateReport | None = None
 
 
 class Applier(Protocol):

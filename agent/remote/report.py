@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.remote.candidates import Candidate
+from agent.remote.candidates import ConfigCandidate
 from agent.remote.ports import Running
 from agent.remote.refusals import bounded
 from contracts.desired import RefusedDocument, Reported, RunningState, WrongField
@@ -23,7 +23,7 @@ class Situation:
         refused: the newest document that was not taken.
     """
 
-    candidate: Candidate
+    candidate: ConfigCandidate
     trial: bool
     damage: Sequence[str]
     problems: Sequence[WrongField]
@@ -53,6 +53,7 @@ def make_report(situation: Situation, running: Running, boot_id: str, at: str) -
         config_digest=desired.config.digest if desired else None,
         model_revision=running.model_revision,
         models=dict(running.models),
+        update=running.update,
         state=state,
         code=code,
         reason=reason,

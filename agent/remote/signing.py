@@ -107,7 +107,7 @@ def _verify(envelope: dict[str, object], keys: OperatorKeys) -> bytes:
     try:
         from securesystemslib.dsse import Envelope
         from securesystemslib.exceptions import Error
-        from securesystemslib.signer import Key  # type: ignore[attr-defined]
+        from securesystemslib.signer import Key
     except ImportError:
         raise DocumentRefusedError(
             "key_unusable",

@@ -19,7 +19,7 @@ FileName = Literal["current", "good", "floors", "page"]
 _Model = TypeVar("_Model", bound=MachineModel)
 
 
-class Record(MachineModel):
+class KeptDocument(MachineModel):
     """A document that was taken, and the floors as of then.
 
     ``document`` is the desired document as it came, out of its envelope; None where none is to run. While ``trial`` it
@@ -32,7 +32,7 @@ class Record(MachineModel):
     starts: int = 0
 
 
-class Page(MachineModel):
+class KeptPage(MachineModel):
     """What was set on the local page."""
 
     keys: dict[str, object] = Field(default_factory=dict)
@@ -50,8 +50,8 @@ class Kept:
         damage: which files could not be used, and why; in words.
     """
 
-    current: Record
-    good: Record
+    current: KeptDocument
+    good: KeptDocument
     floors: Floors
     page: Mapping[str, object]
     damage: tuple[str, ...] = ()
@@ -79,15 +79,15 @@ class RemoteStore:
     def load(self) -> Kept:
         """What the disk holds; a damaged file is passed over, and said."""
         damage: list[str] = []
-        current = self._read("current", Record, damage)
-        good = self._read("good", Record, damage)
+        current = self._read("current", KeptDocument, damage)
+        good = self._read("good", KeptDocument, damage)
         floors = self._read("floors", Floors, damage)
-        page = self._read("page", Page, damage)
+        page = self._read("page", KeptPage, damage)
         top = highest(*(copy for copy in (floors, current and current.floors, good and good.floors) if copy), Floors())
         was_damaged = any(text.startswith("current ") for text in damage)
         if current is None and was_damaged and good is not None:
             current = good
-        return Kept(current or Record(), good or Record(), top, page.keys if page else {}, tuple(damage))
+        return Kept(current or KeptDocument(), good or KeptDocument(), top, page.keys if page else {}, tuple(damage))
 
     def write_floors(self, floors: Floors) -> None:
         """Keep the floors.
@@ -97,7 +97,7 @@ class RemoteStore:
         """
         self._write("floors", floors)
 
-    def write_current(self, record: Record) -> None:
+    def write_current(self, record: KeptDocument) -> None:
         """Keep what should run.
 
         Raises:
@@ -105,7 +105,7 @@ class RemoteStore:
         """
         self._write("current", record)
 
-    def write_good(self, record: Record) -> None:
+    def write_good(self, record: KeptDocument) -> None:
         """Keep what has run.
 
         Raises:
@@ -119,7 +119,7 @@ class RemoteStore:
         Raises:
             StorageError: it could not be written.
         """
-        self._write("page", Page(keys=dict(keys)))
+        self._write("page", KeptPage(keys=dict(keys)))
 
     def _write(self, name: FileName, record: MachineModel) -> None:
         self._records.write(name, record)

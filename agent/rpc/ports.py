@@ -23,7 +23,7 @@ class Line(Protocol):
 
 
 @dataclass(frozen=True)
-class Finding:
+class TrialResult:
     """What a trial found.
 
     Args:
@@ -45,7 +45,7 @@ class Trial:
     """
 
     part: str
-    run: Callable[[], Finding]
+    run: Callable[[], TrialResult]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Agent:
         restart: ends the agent so that it is started anew; returns at once.
         uptime: seconds since the agent's start.
         managed: whether a service manager would start it again.
+        learn_anew: forgets what is usual for a camera; gives when its new past began, UTC.
     """
 
     boot_id: str
@@ -69,3 +70,4 @@ class Agent:
     restart: Callable[[], None]
     uptime: Callable[[], float]
     managed: bool
+    learn_anew: Callable[[str], str]

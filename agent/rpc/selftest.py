@@ -15,7 +15,7 @@ from agent.engines.supply import EngineSupply
 from agent.host import clock_synced
 from agent.limited_log import LimitedLog
 from agent.model import RunningForm
-from agent.rpc.ports import Agent, Finding, Trial
+from agent.rpc.ports import Agent, Trial, TrialResult
 from contracts.documents import without_credentials
 from contracts.errors import EdgetallyError, StorageError
 from contracts.messages import Quality
@@ -82,10 +82,10 @@ def model_trial(slot: str, bundle: Bundle, engines: EngineSupply, form: Callable
         form: what serves when it is tried; None where nothing does.
     """
 
-    def run() -> Finding:
+    def run() -> TrialResult:
         serving = form()
         if serving is None:
-            return Finding(passed=False, text="no model counts yet; 'facts' says what each artifact waits for")
+            return TrialResult(passed=False, text="no model counts yet; 'facts' says what each artifact waits for")
         artifact, precision = serving.artifact, serving.execution_precision
         entry = engines.engine(bundle.manifest.model.name, artifact)
         (lane,) = open_artifact_lanes(bundle, artifact, execution_precision=precision, entry=entry)
@@ -95,7 +95,9 @@ def model_trial(slot: str, bundle: Bundle, engines: EngineSupply, form: Callable
             lane.close()
         samples = len(bundle.manifest.golden)
         where = "on a lane opened beside those that count"
-        return Finding(passed=True, text=f"{artifact.id} in {precision} passes its {samples} golden samples, {where}")
+        return TrialResult(
+            passed=True, text=f"{artifact.id} in {precision} passes its {samples} golden samples, {where}"
+        )
 
     return Trial(f"model {slot}", run)
 
@@ -103,18 +105,18 @@ def model_trial(slot: str, bundle: Bundle, engines: EngineSupply, form: Callable
 def broker_trial() -> Trial:
     """Nothing is left to try: the request came through the broker."""
     text = "the request came through it, and where you read this the reply went through it too"
-    return Trial("broker", lambda: Finding(passed=True, text=text))
+    return Trial("broker", lambda: TrialResult(passed=True, text=text))
 
 
 def disk_trial(state_dir: Path) -> Trial:
     """A small file is written, flushed, read and removed."""
 
-    def run() -> Finding:
+    def run() -> TrialResult:
         disk, data = Disk(state_dir), os.urandom(16)
         disk.replace(_PROBE, data)
         try:
             if disk.read(_PROBE) != data:
-                return Finding(
+                return TrialResult(
                     passed=False, text=f"{state_dir} gives back other bytes than were written; replace the disk"
                 )
             (state_dir / _PROBE).unlink()
@@ -122,7 +124,7 @@ def disk_trial(state_dir: Path) -> Trial:
         except OSError as error:
             raise StorageError(str(state_dir), error) from error
         free = room.f_bavail * room.f_frsize / _GB
-        return Finding(passed=True, text=f"{state_dir} takes and gives back a file, {free:.1f} GB are free")
+        return TrialResult(passed=True, text=f"{state_dir} takes and gives back a file, {free:.1f} GB are free")
 
     return Trial("disk", run)
 
@@ -130,13 +132,15 @@ def disk_trial(state_dir: Path) -> Trial:
 def clock_trial(synced: Callable[[], bool | None]) -> Trial:
     """What the system says of its clock."""
 
-    def run() -> Finding:
+    def run() -> TrialResult:
         found = synced()
         if found is None:
-            return Finding(passed=None, text="the system does not tell whether its clock is synchronised")
+            return TrialResult(passed=None, text="the system does not tell whether its clock is synchronised")
         if not found:
-            return Finding(passed=False, text="the clock is not synchronised; check the time server and the network")
-        return Finding(passed=True, text="the clock is synchronised")
+            return TrialResult(
+                passed=False, text="the clock is not synchronised; check the time server and the network"
+            )
+        return TrialResult(passed=True, text="the clock is synchronised")
 
     return Trial("clock", run)
 
@@ -146,10 +150,10 @@ def camera_trials(cameras: Mapping[str, CameraSeen]) -> list[Trial]:
     return [Trial(f"camera {name}", lambda seen=seen: _camera(seen)) for name, seen in cameras.items()]  # type: ignore[misc]
 
 
-def _camera(seen: CameraSeen) -> Finding:
+def _camera(seen: CameraSeen) -> TrialResult:
     text = "no frame was counted yet" if seen.age is None else f"the last frame was counted {seen.age:.1f} s ago"
     problem = f": {seen.problem}" if seen.problem else ""
-    return Finding(passed=seen.quality == "ok", text=f"quality is {seen.quality}, {text}{problem}")
+    return TrialResult(passed=seen.quality == "ok", text=f"quality is {seen.quality}, {text}{problem}")
 
 
 def _tried(trial: Trial) -> CheckedPart:
@@ -157,9 +161,9 @@ def _tried(trial: Trial) -> CheckedPart:
     try:
         found = trial.run()
     except EdgetallyError as error:
-        found = Finding(passed=False, text=without_credentials(str(error)))
+        found = TrialResult(passed=False, text=without_credentials(str(error)))
     except Exception:  # noqa: BLE001 - the parts after it are tried all the same
         _log.exception("the self-test failed inside on %s", trial.part)
-        found = Finding(passed=False, text="the test itself failed; see the log")
+        found = TrialResult(passed=False, text="the test itself failed; see the log")
     seconds = round(time.perf_counter() - begun, 3)
     return CheckedPart(part=trial.part, passed=found.passed, text=found.text, seconds=seconds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,17 @@ from agent.rpc.work import Worker
 from contracts.config import RpcConfig
 from contracts.documents import without_credentials
 from contracts.errors import EdgetallyError, StorageError
-from contracts.rpc import LARGEST_REQUEST, Restarting, RpcCode, RpcOp, RpcReply, RpcRequest, SelfTest, Snapshot
+from contracts.rpc import (
+    LARGEST_REQUEST,
+    DriftReset,
+    Restarting,
+    RpcCode,
+    RpcOp,
+    RpcReply,
+    RpcRequest,
+    SelfTest,
+    Snapshot,
+)
 from contracts.topics import Channel, Topic
 
 _log = logging.getLogger(__name__)
@@ -96,9 +107,10 @@ class RpcServer:
             self._line.listen(str(Topic(self._settings.device, Channel.RPC, op)), partial(self.offer, op))
 
     def close(self, timeout: float = 10.0) -> None:
-        """End; what is under way gets ``timeout`` seconds, what waits is left. Twice is harmless."""
-        self._judge.close(timeout)
-        self._hands.close(timeout)
+        """End; all that is under way gets ``timeout`` seconds, what waits is left. Twice is harmless."""
+        deadline = time.monotonic() + timeout
+        for worker in (self._judge, self._hands):
+            worker.close(max(0.0, deadline - time.monotonic()))
 
     @property
     def refused(self) -> int:
@@ -187,7 +199,7 @@ class RpcServer:
         request_id: str | None,
         code: RpcCode,
         reason: str,
-        result: Snapshot | SelfTest | Restarting | None = None,
+        result: Snapshot | SelfTest | Restarting | DriftReset | None = None,
     ) -> None:
         reply = RpcReply(
             id=request_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from agent.rpc.drift_reset import reset_drift
 from agent.rpc.ports import Agent
 from agent.rpc.refusals import RpcRefusedError
 from agent.rpc.restart import restart
@@ -12,6 +13,8 @@ from agent.rpc.selftest import run_self_test
 from agent.rpc.snapshot import take_snapshot
 from contracts.config import RpcConfig
 from contracts.rpc import (
+    DriftReset,
+    DriftResetRequest,
     Restarting,
     RestartRequest,
     RpcOp,
@@ -40,7 +43,7 @@ class Operation:
     """
 
     request: type[RpcRequest]
-    run: Callable[[RpcRequest, Agent], Snapshot | SelfTest | Restarting]
+    run: Callable[[RpcRequest, Agent], Snapshot | SelfTest | Restarting | DriftReset]
     enabled: Callable[[RpcConfig], bool]
     pause: float
     check: Callable[[RpcConfig, Agent], None] = lambda *_: None
@@ -73,4 +76,5 @@ OPERATIONS: Mapping[RpcOp, Operation] = {
         check=_check_restart,
         ends=True,
     ),
+    "drift-reset": Operation(DriftResetRequest, reset_drift, lambda config: config.drift_reset, pause=10.0),
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from agent.drift.baseline import WEEKS, Baseline, FirstHour, PastHour
 from agent.drift.hours import HourOfWeek
 from agent.drift.judge import Learned
+from contracts.errors import UnknownNameError
 
 # Added later; a version that does not know them leaves them alone, so they are no other schema.
 CREATE = """
@@ -38,7 +39,8 @@ CREATE TABLE IF NOT EXISTS drift_past (
     PRIMARY KEY (camera, slot, week)
 ) WITHOUT ROWID;
 """
-_TABLES = ("drift", "drift_first", "drift_past")
+_HOURS = ("drift_first", "drift_past")
+_TABLES = ("drift", *_HOURS)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,26 @@ def settle(connection: sqlite3.Connection, wanted: Mapping[str, str], now: str) 
     rows = [(camera, definition, now) for camera, definition in wanted.items()]
     connection.executemany("INSERT OR IGNORE INTO drift VALUES (?, ?, ?)", rows)
     return {camera: _read(connection, camera) for camera in wanted}
+
+
+def begin_anew(connection: sqlite3.Connection, camera: str, now: str) -> Baseline:
+    """Forget what a camera used to be like; inside a transaction.
+
+    Args:
+        connection: of the store.
+        camera: its id.
+        now: UTC; when its new past begins.
+
+    Raises:
+        UnknownNameError: nothing is kept of such a camera.
+    """
+    known = [name for (name,) in connection.execute("SELECT camera FROM drift")]
+    if camera not in known:
+        raise UnknownNameError("camera", camera, known)
+    for table in _HOURS:
+        connection.execute(f"DELETE FROM {table} WHERE camera = ?", (camera,))  # noqa: S608 - a name of ours
+    connection.execute("UPDATE drift SET since = ? WHERE camera = ?", (now, camera))
+    return Baseline(now)
 
 
 def write(connection: sqlite3.Connection, hours: Iterable[LearnedHour]) -> None:

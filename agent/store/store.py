@@ -23,6 +23,7 @@ from agent.store.database import NAME, make_directory, open_database, storage_er
 from agent.store.lock import DirectoryLock
 from agent.store.outbox import ReportDraft, Row
 from agent.store.written import LogMeter
+from contracts.config import AgentConfig
 
 _ACKNOWLEDGED_AT_ONCE = 500  # acknowledgements that may wait for the next window's transaction
 _CHECKPOINT_EVERY = 1000  # rows changed: about 5 MB of log
@@ -97,6 +98,16 @@ class Store:
             self.store_id: str = connection.execute("SELECT store_id FROM identity").fetchone()[0]
             self._rows: int = connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
             self._counters = counters.open_counters(connection)
+
+    @classmethod
+    def of(cls, config: AgentConfig) -> Store:
+        """The store of a box, as its configuration bounds it; raises as `open`."""
+        daily_mb = config.outbox.daily_write_mb
+        return cls.open(
+            Path(config.state_dir),
+            max_reports=config.outbox.max_reports,
+            daily_bytes=None if daily_mb is None else daily_mb * 1e6,
+        )
 
     @classmethod
     def open(
@@ -304,6 +315,16 @@ class Store:
         """
         with self._mutex, self._transaction():
             drift.write(self._connection, hours)
+
+    def begin_anew(self, camera: str) -> Baseline:
+        """Forget what a camera used to be like, on the disk when it returns.
+
+        Raises:
+            UnknownNameError: nothing is kept of such a camera.
+            StorageError: it could not be committed.
+        """
+        with self._mutex, self._transaction():
+            return drift.begin_anew(self._connection, camera, utc_text(self._wall()))
 
     def close(self) -> None:
         """Write what is left and let go of the directory; twice is harmless.

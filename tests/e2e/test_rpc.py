@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from contracts.rpc import RpcReply, SelfTest, Snapshot
+from contracts.rpc import DriftReset, RpcReply, SelfTest, Snapshot
 from tests.e2e.agents import PATIENCE, ROOT, Agent, camera, reports
 from tests.fakes.rpc import request
 from tests.integration.brokers import Mosquitto, Watcher
@@ -27,7 +27,7 @@ def settings(bundle: Path, port: int) -> dict[str, Any]:
     return {
         "bundle": str(bundle),
         "broker": {"host": "127.0.0.1", "port": port},
-        "rpc": {"snapshot": True, "restart": True, "restart_unmanaged": True},
+        "rpc": {"snapshot": True, "restart": True, "restart_unmanaged": True, "drift_reset": True},
         "privacy": {"blur": ["plates"]},
         "camera": [camera("synthetic", fps=10, mask=[{"polygon": LEFT}])],
     }
@@ -62,6 +62,9 @@ def test_a_running_agent_tests_itself_and_shows_what_it_may(tmp_path: Path, bund
         middle = picture.shape[1] // 2
         assert np.median(picture[:, : middle - 8]) < 8
         assert picture[:, middle + 16 :].std() > 10
+        reset = ask(watcher, "drift-reset").result
+        assert isinstance(reset, DriftReset)
+        watcher.wait_for(lambda: f'"since":"{reset.since}"'.encode() in watcher.payloads("/health")[-1])
         assert ask(watcher, "restart").code == "too_often"
 
 

@@ -1,18 +1,21 @@
 """An agent of which one part breaks while it counts: ``python -m tests.integration.faulty_agent PART run --config …``.
 
-The part fails once, or every time from then on, with an error that nobody foresaw. Where it is a `Panic`, which no
-``except Exception`` holds up (extensions written in Rust raise such), it ends the thread.
+The part hangs, or fails once or every time from then on, with an error that nobody foresaw. Where it is a `Panic`,
+which no ``except Exception`` holds up (extensions written in Rust raise such), it ends the thread.
 """
 
 from __future__ import annotations
 
 import resource
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent import ending
 from agent.camera_unit import CameraUnit
 from agent.cameras.mjpeg import MjpegSource
 from agent.cameras.synthetic import SyntheticSource
@@ -20,6 +23,7 @@ from agent.counting.box_counter import BoxCounter
 from agent.ledger import Ledger
 from agent.mqtt.pump import Pump
 from agent.page.server import PageServer
+from agent.store import Store
 from agent.view import ViewWatch
 from runtime.prepare import Preparer
 
@@ -35,14 +39,14 @@ class Break:
     Args:
         owner: the class.
         method: of it.
-        error: what it raises.
+        error: what it raises; None where it hangs, for ever.
         after: calls that work before.
         times: calls that fail, None for all that follow.
     """
 
     owner: type
     method: str
-    error: type[BaseException] = RuntimeError
+    error: type[BaseException] | None = RuntimeError
     after: int = 30
     times: int | None = None
 
@@ -55,6 +59,9 @@ class Break:
             nonlocal calls
             calls += 1
             if calls > self.after and (self.times is None or calls <= self.after + self.times):
+                if self.error is None:
+                    threading.Event().wait()
+                    return None
                 raise self.error("rtsp://me:secret@camera/ broke")
             return whole(*arguments, **named)
 
@@ -78,7 +85,28 @@ class Short:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-PARTS: Mapping[str, Break | Short] = {
+@dataclass(frozen=True)
+class Endless:
+    """Parts of it hang, and it has less patience with them.
+
+    Args:
+        breaks: what hangs.
+        seconds: of the end, in order and as the last resort.
+    """
+
+    breaks: tuple[Break, ...]
+    seconds: tuple[float, float]
+
+    def install(self) -> None:
+        """Have them hang."""
+        for one in self.breaks:
+            one.install()
+        in_order, at_last = self.seconds
+        ending.Ending.__init__.__defaults__ = (in_order, time.monotonic)
+        ending.LastResort.__init__.__defaults__ = (at_last, None)
+
+
+PARTS: Mapping[str, Break | Short | Endless] = {
     "memory": Short(8_000_000),
     "more-memory": Short(90_000_000),
     "most-memory": Short(100_000_000),
@@ -86,12 +114,22 @@ PARTS: Mapping[str, Break | Short] = {
     "camera-ends": Break(SyntheticSource, "read", Panic),
     "view": Break(ViewWatch, "look", times=5),
     "lane": Break(Preparer, "prepare", times=5),
+    "lane-hangs": Break(Preparer, "prepare", error=None, times=1),
     "lane-ends": Break(Preparer, "prepare", Panic, times=1),
     "counter": Break(BoxCounter, "update", times=5),
     "committer": Break(Ledger, "commit", after=1),
     "mqtt": Break(Pump, "feed", after=20, times=1),
     "mqtt-ends": Break(Pump, "feed", Panic, after=20),
     "page": Break(PageServer, "_serve", after=0),
+    "end-slow": Endless(
+        (
+            Break(SyntheticSource, "read", error=None),
+            Break(Preparer, "prepare", error=None),
+            Break(Ledger, "commit", error=None, after=3),
+        ),
+        seconds=(6.0, 40.0),
+    ),
+    "end-never": Endless((Break(Store, "close", error=None, after=0),), seconds=(3.0, 3.0)),
     "main": Break(CameraUnit, "close_window", after=2, times=1),
 }
 

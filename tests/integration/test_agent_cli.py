@@ -155,6 +155,20 @@ def test_a_second_agent_on_the_same_state_is_refused(tmp_path: Path, bundle: Pat
     assert str(os.getpid()) in sentence
 
 
+def test_a_camera_that_was_moved_is_learned_anew_while_the_agent_does_not_run(tmp_path: Path, bundle: Path) -> None:
+    from agent.store import Store
+
+    path = config(tmp_path, bundle)
+    store = Store.open(tmp_path / "state")
+    store.baselines({"gate": "d"})
+    assert "is in use by another agent" in said(run("drift-reset", "gate", "--config", path))
+    store.close()
+    done = run("drift-reset", "gate", "--config", path)
+    assert done.returncode == 0, done.stderr
+    assert "camera gate: what is usual is learned anew since 2" in done.stdout
+    assert "did you mean 'gate'?" in said(run("drift-reset", "gaet", "--config", path))
+
+
 def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path, bundle: Path) -> None:
     (tmp_path / "state").write_text("a file")
     assert "cannot write" in said(run("run", "--config", config(tmp_path, bundle)))

@@ -77,6 +77,9 @@ def flood(tmp_path: Path, stack: contextlib.ExitStack, times: int) -> None:
     told.wait_for(lambda: len(told.messages) > measured)
     assert (health(told)[-1].rss_mb or 0.0) < before + MOST_GROWTH
     assert len(hello.messages) == 1, "it was never disconnected"
+    link = health(told)[-1].broker
+    assert link is not None
+    assert link.connected
     assert agent.stop() == 0
     log = agent.log.read_text()
     assert "refused" in log

@@ -76,8 +76,14 @@ def counts_on(watcher: Watcher, said: Callable[[], object]) -> None:
     watcher.wait_for(lambda: len(reports(watcher)) >= seen + 2 and reports(watcher)[-1].quality == "ok")
 
 
-def dropped(watcher: Watcher, cause: str) -> int:
-    return sum(report.frames_dropped.get(cause, 0) for report in reports(watcher))
+def dropped(watcher: Watcher, cause: str, of: str = "gate") -> int:
+    return sum(report.frames_dropped.get(cause, 0) for report in reports(watcher, of=of))
+
+
+def last(watcher: Watcher, camera: str) -> str | None:
+    """The quality of a camera's last report."""
+    found = reports(watcher, of=camera)
+    return found[-1].quality if found else None
 
 
 @pytest.mark.slow
@@ -111,6 +117,27 @@ def test_frames_on_which_a_lane_fails_are_dropped_and_said_to_be(
     assert agent.stop() == 0
     assert line in quiet(agent)
     assert missing(check(intake_of(watcher))) == []
+
+
+@pytest.mark.slow
+def test_behind_a_lane_that_hangs_a_camera_is_stale_the_others_count_and_the_end_gives_up_its_one_frame(
+    tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher, start: Start
+) -> None:
+    names = ["gate", "yard"]
+    settings = road(tmp_path, mosquitto.port, cameras=names) | {"runtime": {"lanes": 2}}
+    agent = start("lane-hangs", settings)
+    watcher.wait_for(lambda: "stale" in {last(watcher, name) for name in names})
+    stuck, free = sorted(names, key=lambda name: last(watcher, name) != "stale")
+    seen = len(reports(watcher, of=free))
+    watcher.wait_for(lambda: len(reports(watcher, of=free)) >= seen + 3)
+    assert last(watcher, free) == "ok"
+    assert reports(watcher, of=stuck)[-1].count is None, "what nobody counts is not zero"
+    assert agent.stop() == 0
+    wait_until_stopped(watcher)
+    assert "does not end; it is left behind" in quiet(agent)
+    assert missing(check(intake_of(watcher))) == []
+    assert dropped(watcher, "model_error", of=stuck) == 1
+    assert dropped(watcher, "model_error", of=free) == 0
 
 
 @pytest.mark.parametrize(
@@ -159,6 +186,32 @@ def test_a_page_that_breaks_costs_no_count(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_told_to_stop_while_cameras_lanes_and_the_disk_hang_it_says_goodbye_in_time(
+    tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher, start: Start
+) -> None:
+    settings = box(tmp_path, mosquitto.port, [{"id": "gate", "source": "synthetic", "realtime": True}])
+    agent = start("end-slow", settings)
+    watcher.wait_for(lambda: len(reports(watcher)) >= 3)
+    assert agent.stop() == 0
+    wait_until_stopped(watcher)
+    assert "windows; they are lost" in quiet(agent)
+
+
+def test_an_end_that_never_comes_is_ended_and_says_where_each_thread_was(
+    tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher, start: Start
+) -> None:
+    agent = start("end-never", road(tmp_path, mosquitto.port))
+    watcher.wait_for(lambda: len(reports(watcher)) >= 2)
+    assert agent.stop() == 1
+    wait_until_stopped(watcher)
+    log = quiet(agent)
+    assert "the agent did not end within 3 s and is ended" in log
+    assert "faulty_agent.py" in log
+    assert "in breaks" in log
+    assert missing(check(intake_of(watcher))) == [], "the last window was on the disk before"
+
+
 def test_where_the_turning_over_itself_fails_the_agent_ends_with_its_traceback(
     tmp_path: Path, mosquitto: Mosquitto, watcher: Watcher, start: Start
 ) -> None:

@@ -154,10 +154,10 @@ def test_it_is_announced_again_to_a_broker_that_forgot_and_when_home_assistant_c
         mosquitto.start()  # it keeps nothing on a disk
         with Watcher(mosquitto.port) as second:
             second.wait_for(lambda: second.payloads(CONFIG))
-            second.wait_for(lambda: second.payloads("/hello") or announced.link.status().connected)
+            second.wait_for(lambda: second.payloads("/hello") or announced.link.connected)
             second.publish(STATUS, b"online", retain=True)
             second.wait_for(lambda: len(second.payloads(CONFIG)) >= 2)
-        assert announced.link.status().refused_messages == 0
+        assert not any(announced.link.health().messages_refused.values())
 
 
 def _subscribed(mosquitto: Mosquitto) -> bool:

@@ -99,7 +99,7 @@ def test_with_a_certificate_that_expired_reports_wait_until_it_is_renewed_withou
     store.commit([draft()] * 3, {})
     with tls_broker(tmp_path, authority, plain=plain) as broker, Watcher(plain) as watcher:
         link = start(with_certificate(broker, authority, *ours))
-        wait_until(lambda: "this client's certificate has expired; renew" in (link.status().problem or ""))
+        wait_until(lambda: "this client's certificate has expired; renew" in (link.health().problem or ""))
         assert seqs(watcher) == []
         for source, target in zip(fresh, ours, strict=True):
             shutil.copy(source, target)
@@ -115,7 +115,7 @@ def test_a_revoked_certificate_is_said_and_nothing_is_delivered(tmp_path: Path, 
     store.commit([draft()], {})
     with tls_broker(tmp_path, authority, f"crlfile {revoked}", plain=plain) as broker, Watcher(plain) as watcher:
         link = start(with_certificate(broker, authority, certificate, key))
-        wait_until(lambda: "this client's certificate was revoked; get a new" in (link.status().problem or ""))
+        wait_until(lambda: "this client's certificate was revoked; get a new" in (link.health().problem or ""))
         assert seqs(watcher) == []
         link.stop()
         other = make_link(with_certificate(broker, authority, *authority.issue("other", subject="box-1")), store)
@@ -143,7 +143,7 @@ def test_a_password_that_is_withdrawn_and_given_back_costs_no_report(
         wait_until(lambda: store.status().waiting == 0)
         let_in("somebody")
         broker.read_again()
-        wait_until(lambda: "Not authorized (reason code 135)" in (link.status().problem or ""))
+        wait_until(lambda: "Not authorized (reason code 135)" in (link.health().problem or ""))
         store.commit([draft()] * 2, {})
         link.wake()
         assert store.status().waiting == 2
@@ -151,7 +151,7 @@ def test_a_password_that_is_withdrawn_and_given_back_costs_no_report(
         broker.read_again()
         wait_until(lambda: store.status().waiting == 0)
         link.stop()
-        assert SECRET not in (link.status().problem or "")
+        assert SECRET not in (link.health().problem or "")
     published = [line for line in broker.log if "Received PUBLISH from box-1" in line and "/counts" in line]
     assert len(published) == 3
 
@@ -204,6 +204,10 @@ class Obedient:
         self.sent = 0
         link.listen(STATUS, self._hear)
 
+    @property
+    def refused(self) -> int:
+        return sum(self.link.health().messages_refused.values())
+
     def _hear(self, message: Received) -> None:
         self.heard.append(message.payload)
         message.payload.decode()  # fails on some, as a careless receiver would
@@ -223,7 +227,7 @@ def obedient(mosquitto: Mosquitto, start: Start) -> Iterator[Obedient]:
 def test_whatever_is_published_on_what_we_listen_to_the_link_goes_on(
     obedient: Obedient, messages: list[tuple[bool, bytes, bool]]
 ) -> None:
-    heard, refused = len(obedient.heard), obedient.link.status().refused_messages
+    heard, refused = len(obedient.heard), obedient.refused
     for on_desired, payload, retain in messages:
         topic = "edgetally/v1/box-1/desired" if on_desired else STATUS
         obedient.watcher.publish(topic, payload, retain=retain)
@@ -233,11 +237,11 @@ def test_whatever_is_published_on_what_we_listen_to_the_link_goes_on(
     assert obedient.heard[heard:] == [*asked, b"the end"]
     unread = [payload for payload in asked if not _is_text(payload)]
     not_obeyed = [payload for on_desired, payload, _ in messages if on_desired and payload]
-    assert obedient.link.status().refused_messages - refused == len(unread) + len(not_obeyed)
+    assert obedient.refused - refused == len(unread) + len(not_obeyed)
     obedient.sent += 1
     obedient.link.publish_foreign(ForeignTopic("homeassistant/still/alive"), str(obedient.sent).encode())
     obedient.watcher.wait_for(lambda: obedient.watcher.payloads("/alive")[-1:] == [str(obedient.sent).encode()])
-    assert obedient.link.status().connected
+    assert obedient.link.connected
     assert len(obedient.watcher.payloads("/hello")) == 1, "it was never disconnected"
 
 

@@ -174,6 +174,25 @@ def test_a_box_moves_to_another_broker_without_a_gap_in_its_numbers(
         other.stop()
 
 
+def test_a_brokers_password_that_a_document_brings_is_shown_by_no_line_of_the_pages_log(
+    tmp_path: Path, mosquitto: Mosquitto, settings: dict[str, Any]
+) -> None:
+    port, secret = free_port(), "correct-horse"
+    leaky = {"id": "yard", "source": str(tmp_path / f"{secret}.mp4")}  # what has the password's text in its name
+    with (
+        Watcher(mosquitto.port) as watcher,
+        Agent(tmp_path, settings | {"page": {"address": f"127.0.0.1:{port}"}}),
+    ):
+        answered(watcher, lambda one: one.state == "local")
+        send(watcher, {"camera": [leaky]})
+        answered(watcher, lambda one: one.state == "degraded")
+        page = Visitor(port)
+        assert secret in page.ask("/api/logs").body.decode(), "nobody could know that it is one"
+        send(watcher, {"camera": [leaky], "broker": {"username": "box", "password": secret}}, 2)
+        watcher.wait_for(lambda: len(watcher.payloads("/hello")) == 2)
+        assert secret not in page.ask("/api/logs").body.decode()
+
+
 def test_what_is_drawn_on_the_page_is_counted_at_once_and_after_a_restart(
     tmp_path: Path, mosquitto: Mosquitto, settings: dict[str, Any]
 ) -> None:

@@ -61,7 +61,7 @@ class LinkedBox:
 
     def running(self) -> Running:
         """Whether the broker is reached."""
-        return Running(connected=self._link.status().connected)
+        return Running(connected=self._link.connected)
 
     def turn_until(self, done: Callable[[], bool]) -> None:
         """Turn over as the daemon does."""

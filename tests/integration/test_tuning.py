@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +24,7 @@ from agent.tuning.cache import TuningCache
 from agent.tuning.child import PairJob
 from agent.tuning.foreground import tune
 from agent.tuning.ground import Ground
-from agent.tuning.pace import Pace
+from agent.tuning.pace import RestPace
 from agent.tuning.pair import Pair
 from agent.tuning.rules import Aim
 from agent.tuning.tuner import Tuner
@@ -101,7 +103,9 @@ class Box:
         self.unit = Noted(camera, bundle.manifest.model, ready, "box")
         pool = LanePool([self.unit.stream], ready)
         self.serving = Serving(pool, self.ground.select, lambda *_: None, lambda: None)
-        self.tuner = Tuner(self.ground, self.serving, self.unit.frames_so_far, settle=0.0, pair=short, pace=Pace(0.01))
+        self.tuner = Tuner(
+            self.ground, self.serving, self.unit.frames_so_far, settle=0.0, pair=short, pace=RestPace(0.01)
+        )
 
     def __enter__(self) -> Self:
         self.unit.start()
@@ -200,9 +204,15 @@ class TestPair:
     def test_a_process_that_dies_is_said(self, bundle: Bundle, tmp_path: Path) -> None:
         slow, fast = self.settings(bundle, tmp_path)
         with Pair(PairJob(bundle=bundle.path, settings=(slow, fast), seconds=SHORT)) as pair:
-            pair._process.kill()
+            os.kill(pair.pid, signal.SIGKILL)
             with pytest.raises(DeviceError, match="ended with -9"):
                 pair.round()
+
+    def test_it_stands_back_from_its_first_moment(self, bundle: Bundle, tmp_path: Path) -> None:
+        slow, fast = self.settings(bundle, tmp_path)
+        with Pair(PairJob(bundle=bundle.path, settings=(slow, fast), seconds=SHORT, nice=10)) as pair:
+            assert os.getpriority(os.PRIO_PROCESS, pair.pid) >= 10
+            assert Path(f"/proc/{pair.pid}/oom_score_adj").read_text() == "1000\n"
 
     def test_one_that_is_silent_is_given_up(self, bundle: Bundle, tmp_path: Path) -> None:
         slow, fast = self.settings(bundle, tmp_path)

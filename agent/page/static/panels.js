@@ -24,7 +24,7 @@ function pairs(values) {
 }
 
 // What the agent tells of the box and this page has no words of its own for.
-const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "models", "telemetry", "shedding", "published_ms"];
+const KNOWN = ["device", "at", "uptime", "rss_mb", "outbox_waiting", "outbox_dropped", "cameras", "models", "telemetry", "shedding", "published_ms", "broker"];
 
 export function healthPage() {
   return drawn("Health", (state) => [[state.health, state.version], () => {
@@ -35,6 +35,7 @@ export function healthPage() {
         ["running for", seconds(health.uptime)],
         ["version", state.version],
         ["memory", health.rss_mb === null ? NO_DATA : `${number(health.rss_mb)} MB`],
+        ...broker(health.broker),
         ["reports waiting for the broker", health.outbox_waiting ?? NO_DATA],
         ["reports dropped, too many waited", health.outbox_dropped ?? NO_DATA],
         ["from capture to report, p50 / p99", health.published_ms ? `${number(health.published_ms.p50)} / ${number(health.published_ms.p99)} ms` : NO_DATA],
@@ -59,6 +60,16 @@ export function healthPage() {
         .map((warning) => make("p", { class: "problem" }, `${id}: ${warning}`)))),
     ];
   }]);
+}
+
+// The link to the broker, and what came by it that nobody looked at.
+function broker(link) {
+  if (!link) return [];
+  const refused = Object.entries(link.messages_refused).filter(([, n]) => n).map(([reason, n]) => `${words(reason)} ${n}`);
+  return [
+    ["broker", link.problem ?? (link.connected ? `connected, MQTT ${link.protocol}` : "not connected")],
+    ...(refused.length ? [["messages refused", refused.join(", ")]] : []),
+  ];
 }
 
 // What the box tells of itself; what it does not tell has no row.

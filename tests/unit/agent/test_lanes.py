@@ -298,11 +298,27 @@ class TestSwitch:
         road.pool.switch(road.model())
         other = road.model()
         spec = other.spec.model_copy(update={"input": other.spec.input.model_copy(update={"width": 32})})
-        with pytest.raises(ArtifactError, match="another input"):
+        with pytest.raises(ArtifactError, match="frames of another size"):
             road.pool.switch(replace(other, spec=spec))
         road.put(1, 2)
         road.pool.stop()
         assert road.counted.came == [(1, 1.0), (2, 2.0)]
+
+    def test_where_the_system_has_no_thread_left_that_is_said_and_the_lanes_still_end(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        road, begin = Road(path), threading.Thread.start
+
+        def start(thread: threading.Thread) -> None:
+            if thread.name == "lane-1":
+                raise RuntimeError("can't start new thread")
+            begin(thread)
+
+        model = road.model(lambda _: None, lambda _: None)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            road.pool.switch(model)
+        assert road.pool.stop(PATIENCE) is model
 
     def test_a_lane_that_hangs_is_left_behind_and_its_model_is_not_given_back(self, path: Path) -> None:
         road = Road(path)

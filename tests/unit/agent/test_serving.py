@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from agent.cameras.slot import FrameSlot
 from agent.engines.build import BuildNeeded
 from agent.engines.key import EngineKey
 from agent.engines.supply import Awaited
-from agent.lanes import LanePool
+from agent.lanes import LanePool, Stream
 from agent.model import LoadedModel, Selection
 from agent.serving import Serving
 from contracts.errors import DeviceError, NoArtifactFitsError
 from contracts.messages import Considered
 from runtime.bundle import open_bundle
+from runtime.decoders.table import open_decoder
 from runtime.results import Tensors
 from runtime.tensorrt.build import BuildProgress
 from tests.fakes.bundles import artifact, make_bundle
@@ -166,11 +168,12 @@ def test_one_that_the_lanes_refuse_is_closed_and_what_serves_stays(stage: Stage)
     first, second = stage.model(1), stage.model(0)
     other = second.spec.model_copy(update={"input": second.spec.input.model_copy(update={"width": 32})})
     refused = LoadedModel(other, second.artifact, "f32", second.lanes)
+    stage.pool.add(Stream(FrameSlot(keep_all=False, on_ready=lambda: None), open_decoder, lambda *_: None))
     stage.start(stage.selection(first, stage.awaited()), stage.selection(refused))
     stage.until(lambda: stage.changes == 1)
     assert lane(refused).closed
     assert not lane(first).closed
-    assert "another input" in str(stage.serving.considered[0].refused)
+    assert "frames of another size" in str(stage.serving.considered[0].refused)
 
 
 def test_a_wait_is_waited_for_without_building(stage: Stage) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import sqlite3
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,23 +233,21 @@ def test_a_second_agent_is_refused_and_told_who_holds_the_directory(tmp_path: Pa
     Store.open(tmp_path).close()
 
 
-def _open_and_close(directory: Path, answers: multiprocessing.SimpleQueue[str]) -> None:
-    try:
-        Store.open(directory).close()
-        answers.put("opened")
-    except StateInUseError as error:
-        answers.put(str(error))
+_OPEN = """
+import pathlib, sys
+from agent.store import StateInUseError, Store
+try:
+    Store.open(pathlib.Path(sys.argv[1])).close()
+except StateInUseError as error:
+    print(error)
+"""
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
-    context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
-    process = context.Process(target=_open_and_close, args=(tmp_path, answers))
-    process.start()
-    process.join(60)
-    assert "is in use by another agent" in answers.get()
-    answers.close()
+    command = [sys.executable, "-c", _OPEN, str(tmp_path)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "is in use by another agent" in second.stdout, second.stderr
     store.close()
 
 

@@ -16,9 +16,9 @@ from agent.drift.spread import SCORES
 from agent.store import Store
 from agent.store.database import NAME, DamagedError
 from agent.store.drift import LearnedHour
-from contracts.errors import EdgetallyError, StorageError
+from contracts.errors import EdgetallyError, StorageError, UnknownNameError
 from tests.fakes.drift import usual_hours
-from tests.unit.agent.drift.test_watch import a_watch, watch_window
+from tests.unit.agent.drift.test_watch import GATE, a_watch, watch_window
 
 
 @pytest.fixture
@@ -95,6 +95,47 @@ def test_a_database_of_before_gets_its_tables(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_camera_that_was_moved_is_learned_anew_and_no_other(store: Store, tmp_path: Path) -> None:
+    gate, yard = a_watch(), a_watch(GATE.model_copy(update={"id": "yard"}))
+    keeper = DriftKeeper(store, [gate, yard])
+    store.learn([LearnedHour(one.camera, one.definition, hour) for one in (gate, yard) for hour in learned(1)])
+    for number in range(90):  # an hour that is not kept yet, and half of one
+        watch_window(gate, number)
+    since = keeper.begin_anew("gate")
+    assert gate.report().since == since
+    keeper.save()
+    past = store.baselines({one.camera: one.definition for one in (gate, yard)})
+    assert (past["gate"].since, len(past["gate"].first)) == (since, 0)
+    assert len(past["yard"].first) == 168
+    for number in range(90, 121):
+        watch_window(gate, number)
+    keeper.save()
+    (hour,) = store.baselines({"gate": gate.definition})["gate"].first
+    assert hour.brightness > 0, "the half after it is an hour of the new past"
+
+
+def test_of_a_camera_that_is_not_there_nothing_is_forgotten(store: Store, tmp_path: Path) -> None:
+    watch = a_watch()
+    keeper = DriftKeeper(store, [watch])
+    store.learn([LearnedHour("gate", watch.definition, hour) for hour in learned(1)])
+    with pytest.raises(UnknownNameError, match="did you mean 'gate'"):
+        keeper.begin_anew("gaet")
+    with pytest.raises(UnknownNameError, match="did you mean 'gate'"):
+        store.begin_anew("gaet")
+    assert rows(tmp_path / "state") == (168, 168)
+
+
+def test_where_the_disk_refuses_nothing_is_forgotten() -> None:
+    memory, watch = CountingMemory(), a_watch()
+    keeper = DriftKeeper(memory, [watch])
+    for number in range(60):
+        watch_window(watch, number)
+    memory.refuses = StorageError("a.db", OSError("full"))
+    with pytest.raises(StorageError):
+        keeper.begin_anew("gate")
+    assert len(watch.unkept()) == 1
+
+
 class CountingMemory:
     """Counts what is written; refuses where told to."""
 
@@ -109,6 +150,11 @@ class CountingMemory:
         if self.refuses:
             raise self.refuses
         self.written.append(hours)
+
+    def begin_anew(self, camera: str) -> Baseline:
+        if self.refuses:
+            raise self.refuses
+        return Baseline(camera)
 
 
 def test_it_writes_once_an_hour_and_not_where_nothing_was_learned() -> None:

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from agent.mqtt.incoming import Incoming
 from agent.mqtt.ports import Received, Unreadable
+from contracts.health import MESSAGE_REFUSALS
+
+NONE = dict.fromkeys(MESSAGE_REFUSALS, 0)
 
 
 def test_without_a_receiver_a_message_is_refused_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -17,7 +20,7 @@ def test_without_a_receiver_a_message_is_refused_and_said_once(caplog: pytest.Lo
     with caplog.at_level(logging.INFO):
         for _ in range(1000):
             incoming.take(Received("edgetally/v1/box/desired", b"{}", retained=True))
-    assert incoming.refused == 1000
+    assert incoming.refused == {**NONE, "unexpected": 1000}
     assert len(caplog.records) == 1
     assert "nobody here takes any" in caplog.text
 
@@ -25,7 +28,7 @@ def test_without_a_receiver_a_message_is_refused_and_said_once(caplog: pytest.Lo
 def test_an_empty_message_asks_for_nothing() -> None:
     incoming = Incoming()
     incoming.take(Received("edgetally/v1/box/desired", b"", retained=True))
-    assert incoming.refused == 0
+    assert incoming.refused == NONE
 
 
 def test_a_receiver_gets_messages_but_not_unreadable_ones() -> None:
@@ -33,9 +36,9 @@ def test_a_receiver_gets_messages_but_not_unreadable_ones() -> None:
     incoming = Incoming(taken.append)
     message = Received("t", b"x", retained=False)
     incoming.take(message)
-    incoming.take(Unreadable("its topic is not UTF-8"))
+    incoming.take(Unreadable("not_text", "its topic is not UTF-8"))
     assert taken == [message]
-    assert incoming.refused == 1
+    assert incoming.refused == {**NONE, "not_text": 1}
 
 
 @given(st.text(), st.binary(min_size=1))
@@ -46,7 +49,7 @@ def test_a_receiver_that_fails_is_counted_and_does_not_stop_anything(topic: str,
 
     incoming = Incoming(fail)
     incoming.take(Received(topic, payload, retained=False))
-    assert incoming.refused == 1
+    assert incoming.refused == {**NONE, "failed": 1}
 
 
 @given(st.sampled_from(["ha/status", "ha/status/", "edgetally/v1/box/desired"]) | st.text(), st.binary(min_size=1))
@@ -66,4 +69,4 @@ def test_a_listener_that_fails_is_counted_and_does_not_stop_anything(payload: by
 
     incoming = Incoming(None, {"ha/status": fail})
     incoming.take(Received("ha/status", payload, retained=True))
-    assert incoming.refused == 1
+    assert incoming.refused == {**NONE, "failed": 1}

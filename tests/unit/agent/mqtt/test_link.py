@@ -126,7 +126,6 @@ def test_reports_are_sent_when_the_counting_thread_says_so(start: Start, broker:
     link.wake()
     broker.wait_for(lambda: len(session.messages("/counts")) == 2)
     broker.wait_for(lambda: store.status().waiting == 0)
-    assert link.status().sent == 2
 
 
 def test_an_idle_link_sleeps_until_something_happens(start: Start, broker: FakeBroker) -> None:
@@ -173,17 +172,17 @@ def test_the_same_trouble_is_logged_once(start: Start, broker: FakeBroker, caplo
     assert caplog.text.count("nothing listens there") == 1
 
 
-def test_status_says_what_is_wrong(start: Start, broker: FakeBroker) -> None:
+def test_its_health_says_what_is_wrong(start: Start, broker: FakeBroker) -> None:
     broker.refusals = [ConnectError("broker.example:1883", "nothing listens there", "start it")] * 1_000_000
     link = start()
     broker.wait_for(lambda: len(broker.attempts) >= 3)
-    status = link.status()
-    assert (status.connected, status.protocol) == (False, None)
-    assert status.problem == "broker broker.example:1883: nothing listens there; start it"
+    health = link.health()
+    assert (health.connected, health.protocol) == (False, None)
+    assert health.problem == "broker broker.example:1883: nothing listens there; start it"
     broker.refusals = []
     broker.session()
-    broker.wait_for(lambda: link.status().connected)
-    assert (link.status().problem, link.status().protocol) == (None, "5")
+    broker.wait_for(lambda: link.connected)
+    assert (link.health().problem, link.health().protocol) == (None, "5")
 
 
 def test_a_stuck_broker_is_left_without_ceremony(start: Start, broker: FakeBroker) -> None:
@@ -283,10 +282,10 @@ def test_a_refused_report_is_a_problem_of_an_open_connection(start: Start, broke
     store.commit([draft()], {})
     link = start()
     session = broker.session()
-    broker.wait_for(lambda: session.messages("/counts") and link.status().problem)
-    assert link.status().connected
-    assert "camera/gate/counts: Not authorized (reason code 135)" in (link.status().problem or "")
-    assert link.status().waiting == 1
+    broker.wait_for(lambda: session.messages("/counts") and link.health().problem)
+    assert link.connected
+    assert "camera/gate/counts: Not authorized (reason code 135)" in (link.health().problem or "")
+    assert store.status().waiting == 1
 
 
 def test_ten_thousand_messages_of_any_kind_do_not_stop_the_link(start: Start, broker: FakeBroker, store: Store) -> None:
@@ -301,13 +300,16 @@ def test_ten_thousand_messages_of_any_kind_do_not_stop_the_link(start: Start, br
                 )
                 for _ in range(99)
             ),
-            Unreadable("its topic is not UTF-8"),
+            Unreadable("not_text", "its topic is not UTF-8"),
         )
     session.happen(SubscriptionRefused(Refusal(135, "Not authorized")))
     store.commit([draft()], {})
     link.wake()
-    broker.wait_for(lambda: session.messages("/counts") and link.status().refused_messages > 9000)
-    assert link.status().connected
+    broker.wait_for(lambda: session.messages("/counts") and sum(link.health().messages_refused.values()) > 9000)
+    refused = link.health().messages_refused
+    assert refused["not_text"] == 100
+    assert refused["failed"] > 8900, "a receiver that fails is no reason to be silent about it"
+    assert link.connected
 
 
 def test_a_store_that_cannot_be_read_is_a_problem_not_an_end(
@@ -370,7 +372,7 @@ def test_what_is_listened_to_is_asked_for_at_once_and_on_every_later_connection(
     again = broker.session(1)
     broker.wait_for(lambda: again.subscribed == ["homeassistant/status"])
     assert heard == [message]
-    assert link.status().refused_messages == 0
+    assert not any(link.health().messages_refused.values())
 
 
 def test_other_settings_end_the_connection_politely_and_begin_one_to_the_new_broker(

@@ -59,6 +59,14 @@ def test_no_data_is_absent_not_zero() -> None:
     assert value(agent.state, "edgetally_camera_up", camera="north") == 0.0
 
 
+def test_the_link_to_the_broker_is_told_with_what_it_refused_by_reason() -> None:
+    state = FakeAgent().state
+    assert value(state, "edgetally_broker_connected") == 0.0
+    assert value(state, "edgetally_messages_refused_total", reason="unexpected") == 3.0
+    assert value(state, "edgetally_messages_refused_total", reason="not_text") == 0.0
+    assert value(state, "edgetally_requests_refused_total") == 7.0
+
+
 def test_the_hardware_is_told_in_base_units() -> None:
     state = FakeAgent().state
     assert value(state, "edgetally_temperature_celsius", sensor="tj-thermal") == 96.5
@@ -126,6 +134,12 @@ def test_the_dashboard_asks_only_for_metrics_and_labels_that_exist() -> None:
         for target in panel["targets"]:
             (name,) = re.findall(r"edgetally_\w+", target["expr"])
             assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= LABELS[name] | {"instance"}
+
+
+def test_the_dashboard_shows_all_that_is_counted() -> None:
+    counted = {spec.name for spec in METRICS if re.search(r"_count$|_crossings_|_state$|_entries_", spec.name)}
+    assert len(counted) == 5
+    assert counted <= set(re.findall(r"edgetally_\w+", " ".join(expressions())))
 
 
 def test_the_dashboards_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:

@@ -145,6 +145,20 @@ def test_no_line_of_the_log_shows_a_secret(secret: str, before: str, after: str)
     assert secret not in str(line["text"])
 
 
+@given(st.text(min_size=4), st.text(), st.text())
+def test_a_secret_that_is_learnt_later_is_shown_by_no_line_before_or_after(
+    secret: str, before: str, after: str
+) -> None:
+    ring = LogRing()
+    record = logging.makeLogRecord({"msg": "%s", "args": (before + secret + after,), "name": "a", "levelname": "INFO"})
+    ring.handle(record)
+    ring.hide([secret])
+    ring.handle(record)
+    lines = ring.after(0)
+    assert [line["seq"] for line in lines] == [1, 2]
+    assert not [line for line in lines if secret in str(line["text"])]
+
+
 def test_the_log_is_bounded_in_lines_and_length() -> None:
     ring = LogRing()
     for number in range(700):

@@ -1,4 +1,4 @@
-"""The terminal shows what the hardware tells, and no more than it tells."""
+"""The terminal shows what is wrong and what the hardware tells, and no more than it tells."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ def test_heat_throttling_and_shedding_are_shown() -> None:
     assert "96 °C tj-thermal, CPU 50%, gpu 98%, 14.2 W VDD_IN" in text
     assert "throttled: gpu-throttle-alert" in text
     assert "50% of the frames are taken: tj-thermal is at 96.5 degrees, hot from 94.0 on" in text
+
+
+def test_what_is_wrong_with_the_broker_is_shown() -> None:
+    assert "broker 192.0.2.1:1883: nothing listens there; start it" in shown(FakeAgent().state)
 
 
 def test_of_hardware_that_does_not_tell_there_is_no_line() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from agent.cli import app
 from agent.disk import Disk
 from agent.remote.rules import Floors
-from agent.remote.store import Record, RemoteStore
+from agent.remote.store import KeptDocument, RemoteStore
 from contracts.config import AgentConfig
 from tests.unit.agent.remote.boxes import desired
 
@@ -53,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "agent.toml").write_text(FILE.replace("{state}", str(tmp_path / "state")))
     monkeypatch.setenv("EDGETALLY_STATE_SECONDS", "3")
     store = RemoteStore(Disk(tmp_path / "state" / "remote"))
-    store.write_current(Record(document=desired(REMOTE, 4), floors=Floors(epoch=1, config_revision=4)))
+    store.write_current(KeptDocument(document=desired(REMOTE, 4), floors=Floors(epoch=1, config_revision=4)))
     store.write_page({"window_seconds": 6, "labels": {"site": "north"}})
     return tmp_path
 

@@ -17,13 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.rpc.floor import NAME, Floor
-from agent.rpc.ports import Finding, Trial
+from agent.rpc.ports import Trial, TrialResult
 from agent.rpc.rules import Arrival
+from agent.rpc.table import OPERATIONS
 from contracts.config import RpcConfig
 from contracts.errors import StorageError
 from contracts.rpc import (
     LARGEST_PICTURE,
     LARGEST_REQUEST,
+    DriftReset,
     Restarting,
     RestartRequest,
     RpcCode,
@@ -46,17 +48,17 @@ def box() -> Iterator[FakeBox]:
 
 
 def test_a_self_test_says_of_each_part_what_it_found(box: FakeBox) -> None:
-    def broken() -> Finding:
+    def broken() -> TrialResult:
         raise StorageError("/state", OSError(28, "No space left on device"))
 
-    def faulty() -> Finding:
+    def faulty() -> TrialResult:
         raise ZeroDivisionError
 
     trials = [
         Trial("disk", broken),
-        Trial("clock", lambda: Finding(passed=None, text="not told")),
+        Trial("clock", lambda: TrialResult(passed=None, text="not told")),
         Trial("ours", faulty),
-        Trial("camera gate", lambda: Finding(passed=True, text="fresh")),
+        Trial("camera gate", lambda: TrialResult(passed=True, text="fresh")),
     ]
     box.agent = replace(box.agent, trials=lambda: trials)
     reply = box.boot().ask("self-test", request("self-test"))
@@ -70,7 +72,7 @@ def test_a_self_test_says_of_each_part_what_it_found(box: FakeBox) -> None:
 
 
 def test_what_nobody_can_tell_does_not_fail_a_self_test(box: FakeBox) -> None:
-    box.agent = replace(box.agent, trials=lambda: [Trial("clock", lambda: Finding(passed=None, text="not told"))])
+    box.agent = replace(box.agent, trials=lambda: [Trial("clock", lambda: TrialResult(passed=None, text="not told"))])
     reply = box.boot().ask("self-test", request("self-test"))
     assert isinstance(reply.result, SelfTest)
     assert reply.result.passed
@@ -178,6 +180,23 @@ def test_after_a_power_cut_the_note_is_the_old_one_or_the_new(cut: int) -> None:
         with contextlib.suppress(PowerCut):
             floor.write(RestartRequest.model_validate(request("restart")))
         assert Floor(disk.after_power_cut(random.Random(seed)), otherwise=0.0).issued in {5.0, NOW}
+
+
+def test_a_cameras_usual_is_learned_anew_and_another_one_is_named(box: FakeBox) -> None:
+    box.looks["gate"] = look()
+    reply = box.ask("drift-reset", request("drift-reset"))
+    assert reply.result == DriftReset(camera="gate", since=time_text(NOW))
+    unknown = box.ask("drift-reset", request("drift-reset", "r2", camera="gaet"))
+    assert (unknown.ok, unknown.code) == (False, "failed")
+    assert "did you mean 'gate'?" in unknown.reason
+
+
+def test_until_it_is_allowed_nothing_is_forgotten() -> None:
+    box = FakeBox(RpcConfig()).boot()
+    reply = box.ask("drift-reset", request("drift-reset"))
+    box.close()
+    assert reply.code == "disabled"
+    assert "rpc.drift_reset" in reply.reason
 
 
 def test_where_it_cannot_be_noted_nothing_is_restarted(box: FakeBox) -> None:
@@ -358,7 +377,7 @@ CHANGES = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(ODD), max_size=
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    op=st.sampled_from(["snapshot", "self-test", "restart"]),
+    op=st.sampled_from(list(OPERATIONS)),
     data=st.one_of(st.binary(max_size=100), CHANGES),
     retained=st.booleans(),
 )

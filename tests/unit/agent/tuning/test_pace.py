@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.tuning.pace import Frames, Pace
+from agent.tuning.pace import Frames, RestPace
 
 shares = st.none() | st.floats(0, 1)
 
@@ -14,30 +14,30 @@ shares = st.none() | st.floats(0, 1)
 def test_it_rests_at_least_twice_as_long_as_it_measured_and_at_most_five_minutes(
     steps: list[tuple[float, float | None, float | None]],
 ) -> None:
-    pace = Pace()
+    pace = RestPace()
     for seconds, before, during in steps:
         rest = pace.rest(seconds, before, during)
         assert min(2 * seconds, 300) <= rest <= 300
 
 
 def test_lost_frames_double_the_rests_up_to_a_limit() -> None:
-    pace = Pace()
+    pace = RestPace()
     assert [pace.rest(1.0, 0.0, 0.1) for _ in range(8)] == [4, 8, 16, 32, 64, 128, 128, 128]
 
 
 def test_none_lost_halves_them_again() -> None:
-    pace = Pace()
+    pace = RestPace()
     for _ in range(3):
         pace.rest(1.0, 0.0, 0.5)
     assert [pace.rest(1.0, 0.0, 0.0) for _ in range(4)] == [8, 4, 2, 2]
 
 
 def test_a_box_that_falls_behind_anyway_is_measured_all_the_same() -> None:
-    assert Pace().rest(1.0, 0.6, 0.61) == 2
+    assert RestPace().rest(1.0, 0.6, 0.61) == 2
 
 
 def test_where_no_frame_comes_nothing_is_learnt() -> None:
-    pace = Pace()
+    pace = RestPace()
     pace.rest(1.0, 0.0, 0.5)
     assert pace.rest(1.0, None, 0.5) == pace.rest(1.0, 0.0, None) == 4
 
