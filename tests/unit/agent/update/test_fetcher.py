@@ -245,7 +245,7 @@ def test_without_a_bound_nothing_is_waited_for() -> None:
 
 def test_boxes_of_a_fleet_do_not_begin_to_fetch_much_at_once() -> None:
     much = bytes(2_000_000)
-    there = Box(FakeShelfDisk(), FakeTransport(FakeMirror(served(much, A))), spread=40)
+    there = Box(FakeShelfDisk(), FakeTransport(FakeMirror(served(much, A)), chunk=100_000), spread=40)
     there.fetch(A)
     assert there.waited.now == 0, "a small file is no burden"
     there.fetch(much)
