@@ -18,7 +18,7 @@ help: ## show this
 demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://…|/dev/video0|folder|synthetic]
 	@$(BIN)/python -m tools.demo $(ARGS)
 
-test: $(VENV)/.dev system-packages toolchains ## every behaviour, some 13 minutes on two cores
+test: $(VENV)/.dev system-packages toolchains ## every behaviour, some 16 minutes on two cores
 	@$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu' $(ARGS)
 
 test-full: $(VENV)/.dev system-packages toolchains ## also the soaks and long crash tables

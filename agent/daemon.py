@@ -43,11 +43,11 @@ from agent.timings import Timings
 from agent.tuners import Tuners
 from agent.tuning.pace import Frames
 from agent.update.witness import Vitals, Witness
-from agent.updating import UpdateEyes, open_slots, open_updates, operator_keys_file, start_updates
+from agent.updating import open_slots, open_updates, operator_keys_file, start_updates
 from contracts.config import AgentConfig, CameraConfig
 from contracts.desired import Reported, WrongField
 from contracts.errors import NoArtifactFitsError
-from contracts.messages import Hello
+from contracts.health import Telemetry
 from contracts.topics import Channel, Topic
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Daemon:
             config.device,
             self._boot_id,
             self._store,
-            hello=self._hello,
+            hello=lambda: self._teller.hello(),  # noqa: PLW0108 - it is made later
             receiver=self._receive,
         )
         self._committer = Committer(self._ledger, self._committed, self.timings)
@@ -356,14 +356,16 @@ class Daemon:
             commit=self._committer.submit,
             changed=self._models_changed,
         )
-        eyes = UpdateEyes(self._witness, lambda: self._hardware.telemetry(time.monotonic()), self._bell.ring)
-        start_updates(self._updates, box, eyes)
+        start_updates(self._updates, box, self._witness, self._telemetry, self._bell.ring)
+
+    def _telemetry(self) -> Telemetry | None:
+        return self._hardware.telemetry(time.monotonic())
 
     def _vitals(self) -> Vitals:
         return Vitals(
             cameras=self.units,
             rss_mb=resident_mb(),
-            telemetry=self._hardware.telemetry(time.monotonic()),
+            telemetry=self._telemetry(),
             acknowledged=self._link.acknowledged,
             connected=self._link.connected,
         )
@@ -388,9 +390,6 @@ class Daemon:
         for unit in self.units:
             state = unit.state(self._ledger.totals, wall)
             self._link.state(Topic(self._config.device, Channel.CAMERA_STATE, unit.id), state)
-
-    def _hello(self) -> Hello:
-        return self._teller.hello()
 
     def _publish_facts(self) -> None:
         self._link.state(Topic(self._config.device, Channel.FACTS), self._teller.what_it_is())

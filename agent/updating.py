@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -88,29 +87,28 @@ def open_slots(updates: Updates, config: AgentConfig, facts: Facts, changed: Cal
         return Slots(config, facts, changed, updates.installed)
 
 
-@dataclass(frozen=True)
-class UpdateEyes:
-    """What an update sees of the box.
+def start_updates(
+    updates: Updates,
+    box: Changeover,
+    witness: Witness,
+    telemetry: Callable[[], Telemetry | None],
+    changed: Callable[[], None],
+) -> None:
+    """Go on with what is under way, and take what is asked for.
 
     Args:
-        witness: of it.
+        updates: of the box.
+        box: the running agent.
+        witness: watches it.
         telemetry: what the hardware tells.
         changed: called after an attempt went on.
     """
-
-    witness: Witness
-    telemetry: Callable[[], Telemetry | None]
-    changed: Callable[[], None]
-
-
-def start_updates(updates: Updates, box: Changeover, eyes: UpdateEyes) -> None:
-    """Go on with what is under way, and take what is asked for."""
     config = box.config.update
     watching = Watching(
-        witness=eyes.witness,
+        witness=witness,
         config=config,
         disk=Disk(Path(box.config.state_dir) / FOLDER),
-        telemetry=eyes.telemetry,
+        telemetry=telemetry,
         synced=clock_synced,
     )
     judges = Judges(
@@ -123,7 +121,7 @@ def start_updates(updates: Updates, box: Changeover, eyes: UpdateEyes) -> None:
         shadow=config.shadow is not None,
         patience=config.patience_hours * 3600,
         gate=watching.gate,
-        changed=eyes.changed,
+        changed=changed,
         idle=updates.upkeep,
     )
     updates.start(box, judges, settings)

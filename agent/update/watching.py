@@ -32,7 +32,7 @@ from contracts.config import CameraConfig
 from contracts.documents import MachineModel
 from contracts.health import Telemetry
 from contracts.model_spec import ModelSpec
-from contracts.update_config import ShadowConfig, UpdateConfig
+from contracts.update_config import UpdateConfig
 
 _BEFORE = "before"
 _LOOK_SECONDS = 1.0  # between two looks at what is on probation
@@ -97,7 +97,8 @@ class Watching:
         return Done()
 
     def _compare(self, means: Means, slot: str, folder: Path, note: Note, stopped: Stopped) -> None:
-        config = self.config.shadow or ShadowConfig()
+        config = self.config.shadow
+        assert config is not None, "without it this state has nothing to do"
         opened = load(means.box.ground(slot, folder))
         assert opened.selection.model is not None
         tap = ShadowTap(config.fps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.disk import Disk
@@ -29,9 +30,12 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
         self.operations += 1
 
-    @property
-    def is_next(self) -> bool:
-        return self._at is not None and self.operations >= self._at
+    def operate_in_two(self, half: Callable[[], object]) -> None:
+        """Two operations: to die at the first is to die before it, at the second with half of it done."""
+        self.operate()
+        if self._at is not None and self.operations >= self._at:
+            half()
+        self.operate()
 
 
 class DeadlyDisk(Disk):
@@ -42,10 +46,7 @@ class DeadlyDisk(Disk):
         self._death = death
 
     def write(self, name: str, data: bytes) -> None:
-        self._death.operate()
-        if self._death.is_next:
-            super().write(name, data[: len(data) // 2])
-        self._death.operate()
+        self._death.operate_in_two(lambda: super(DeadlyDisk, self).write(name, data[: len(data) // 2]))
         super().write(name, data)
 
     def sync(self, name: str) -> None:
@@ -74,10 +75,7 @@ class DeadlyShelfDisk(ShelfDisk):
             super().make(folder)
 
     def reserve(self, name: str, size: int) -> None:
-        self._death.operate()
-        if self._death.is_next:
-            super().reserve(name, size // 2)
-        self._death.operate()
+        self._death.operate_in_two(lambda: super(DeadlyShelfDisk, self).reserve(name, size // 2))
         super().reserve(name, size)
 
     def cut(self, name: str, size: int) -> None:
@@ -85,17 +83,11 @@ class DeadlyShelfDisk(ShelfDisk):
         super().cut(name, size)
 
     def put(self, name: str, start: int, data: bytes) -> None:
-        self._death.operate()
-        if self._death.is_next:
-            super().put(name, start, data[: len(data) // 2])
-        self._death.operate()
+        self._death.operate_in_two(lambda: super(DeadlyShelfDisk, self).put(name, start, data[: len(data) // 2]))
         super().put(name, start, data)
 
     def write(self, name: str, data: bytes) -> None:
-        self._death.operate()
-        if self._death.is_next:
-            super().write(name, data[: len(data) // 2])
-        self._death.operate()
+        self._death.operate_in_two(lambda: super(DeadlyShelfDisk, self).write(name, data[: len(data) // 2]))
         super().write(name, data)
 
     def sync(self, name: str) -> None:

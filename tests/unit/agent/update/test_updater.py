@@ -72,6 +72,16 @@ class Rig:
         return found
 
 
+def under_way(state: UpdateState) -> Rig:
+    """An agent in the midst of a state of its first attempt."""
+    rig = Rig()
+    rig.steps.hang(state)
+    rig.start()
+    rig.updater.want(wish())
+    rig.steps.wait_for(state)
+    return rig
+
+
 @pytest.fixture
 def rig() -> Iterator[Rig]:
     one = Rig()
@@ -253,12 +263,8 @@ def test_somebody_on_site_can_end_what_touched_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("state", [*BEFORE, "activate", "probation"])
-def test_an_agent_that_was_stopped_goes_on_in_the_same_state(state: str) -> None:
-    rig = Rig()
-    rig.steps.hang(state)  # type: ignore[arg-type]
-    rig.start()
-    rig.updater.want(wish())
-    rig.steps.wait_for(state)  # type: ignore[arg-type]
+def test_an_agent_that_was_stopped_goes_on_in_the_same_state(state: UpdateState) -> None:
+    rig = under_way(state)
     rig.updater.stop(20)
     again = Rig(rig.disk).start()
     again.until("committed")
@@ -267,11 +273,7 @@ def test_an_agent_that_was_stopped_goes_on_in_the_same_state(state: str) -> None
 
 
 def test_an_agent_that_is_stopped_in_order_again_and_again_loses_no_model() -> None:
-    rig = Rig()
-    rig.steps.hang("probation")
-    rig.start()
-    rig.updater.want(wish())
-    rig.steps.wait_for("probation")
+    rig = under_way("probation")
     rig.updater.stop(20)
     for _ in range(9):
         rig = Rig(rig.disk)
@@ -285,11 +287,7 @@ def test_an_agent_that_is_stopped_in_order_again_and_again_loses_no_model() -> N
 
 
 def test_an_agent_that_dies_in_probation_again_and_again_has_the_old_models_back() -> None:
-    rig = Rig()
-    rig.steps.hang("probation")
-    rig.start()
-    rig.updater.want(wish())
-    rig.steps.wait_for("probation")
+    rig = under_way("probation")
     disk = rig.disk.after_power_cut(random.Random(0))
     rig.updater.stop(20)
     for _ in range(3):
@@ -300,11 +298,7 @@ def test_an_agent_that_dies_in_probation_again_and_again_has_the_old_models_back
 
 
 def test_a_start_that_cannot_be_counted_takes_the_new_models_back_and_never_commits_them() -> None:
-    rig = Rig()
-    rig.steps.hang("probation")
-    rig.start()
-    rig.updater.want(wish())
-    rig.steps.wait_for("probation")
+    rig = under_way("probation")
     rig.updater.stop(20)
     rig.disk.full, rig.disk.fail_in = True, 1
     again = Rig(rig.disk)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,19 +19,6 @@ from tests.unit.agent.update.trust.repository import NOW, Box, Repository, sign,
 
 LOCAL = ("timestamp.json", "snapshot.json", "targets.json")
 DAY = dt.timedelta(days=1)
-
-
-@pytest.fixture
-def repository() -> Repository:
-    made = Repository("cars", "people")
-    made.release("cars", "1.0.0")
-    made.publish()
-    return made
-
-
-@pytest.fixture
-def box(tmp_path: Path, repository: Repository) -> Box:
-    return Box(tmp_path, repository)
 
 
 def refused(box: Box, code: UpdateCode) -> str:

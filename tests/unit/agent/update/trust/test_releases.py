@@ -19,19 +19,6 @@ from contracts.update_config import UpdateConfig
 from tests.unit.agent.update.trust.repository import LATER, NOW, Box, Repository, sign
 
 
-@pytest.fixture
-def repository() -> Repository:
-    made = Repository("cars", "people")
-    made.release("cars", "1.0.0")
-    made.publish()
-    return made
-
-
-@pytest.fixture
-def box(tmp_path: Path, repository: Repository) -> Box:
-    return Box(tmp_path, repository)
-
-
 def refused(box: Box, code: UpdateCode, model: str = "cars", version: str = "1.0.0") -> str:
     with pytest.raises(UpdateError) as error:
         box.releases.find(model, version)
