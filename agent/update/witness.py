@@ -20,6 +20,7 @@ from contracts.messages import Quality
 
 _HOT_SECONDS = 300.0  # whose highest temperatures are remembered
 _RATE_SECONDS = 30.0  # that a rate is the mean of, where the camera was watched for so long
+_LOOK_SECONDS = 1.0  # between two looks
 _NOTHING = Mark(0, 0, 0)
 
 
@@ -121,6 +122,7 @@ class Witness:
         self._lock = threading.Lock()
         self._accounts: dict[str, _Account] = {}
         self._heat: deque[tuple[float, Mapping[str, float]]] = deque(maxlen=600)
+        self._look_at = float("-inf")
         self._begun_at = monotonic()
         self._acknowledged = 0
 
@@ -136,8 +138,12 @@ class Witness:
                     account.straddles = False
 
     def look(self) -> None:
-        """Have a look at the box; once a second or so."""
-        vitals, now = self._vitals(), self._monotonic()
+        """Have a look at the box, at most once a second however often it is called: health takes sorting latencies."""
+        now = self._monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_SECONDS
+        vitals = self._vitals()
         with self._lock:
             self._take(vitals, now)
 
