@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,9 @@ from agent.engines.supply import EngineSupply
 from agent.errands import Errands
 from agent.model import RunningForm
 from agent.slots import Slots
+from agent.tuners import Tuners
 from agent.tuning.ground import Ground
+from agent.tuning.tuner import Served, Tuner
 from agent.update.box import Opened
 from agent.update.shadow import ShadowTap
 from contracts.config import AgentConfig, CameraConfig
@@ -34,6 +37,7 @@ class Changeover:
         current: tells the configuration that runs.
         slots: the models.
         cameras: those that run.
+        tuners: who measures the models.
         errands: for the daemon's thread.
         window: gives the open window, with those closed that are over; called by that thread.
         commit: takes what a window adds up to of cameras that were closed; likewise.
@@ -44,6 +48,7 @@ class Changeover:
     current: Callable[[], AgentConfig]
     slots: Slots
     cameras: CameraSet
+    tuners: Tuners
     errands: Errands
     window: Callable[[], ClockWindow]
     commit: Callable[[list[WindowCounts]], None]
@@ -62,6 +67,10 @@ class Changeover:
     def ground(self, slot: str, folder: Path | None) -> Ground:
         """See `Box`."""
         return self.slots.ground(slot, folder)
+
+    def measuring(self, ground: Ground, served: Served) -> Tuner:
+        """See `Box`."""
+        return self.tuners.ahead(ground, served)
 
     def counts_with(self) -> Mapping[str, Path]:
         """See `Box`."""
@@ -83,7 +92,10 @@ class Changeover:
 
     def flip(self, models: Mapping[str, Opened]) -> Sequence[str]:
         """See `Box`."""
-        return self.errands.run(partial(self._flip, models))
+        with contextlib.ExitStack() as stack:
+            for name in models:  # a choice under way may load a model: the daemon's thread does not wait for it
+                stack.enter_context(self.slots[name].serving.held())
+            return self.errands.run(partial(self._flip, models))
 
     def _flip(self, models: Mapping[str, Opened]) -> Sequence[str]:
         problems: list[str] = []

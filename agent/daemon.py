@@ -8,6 +8,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from agent.camera_set import CameraSet
@@ -43,7 +44,7 @@ from agent.timings import Timings
 from agent.tuners import Tuners
 from agent.tuning.pace import Frames
 from agent.update.witness import Vitals, Witness
-from agent.updating import open_slots, open_updates, operator_keys_file, start_updates
+from agent.updating import awaits_operator_keys, open_slots, open_updates, operator_keys_file, start_updates
 from contracts.config import AgentConfig, CameraConfig
 from contracts.desired import Reported, WrongField
 from contracts.errors import NoArtifactFitsError
@@ -236,7 +237,8 @@ class Daemon:
     def _open_remote(self) -> RemoteConfig:
         settings = RemoteSettings(
             boot_id=self._boot_id,
-            keys=self._keys_file,
+            keys=operator_keys_file(self._local, self._keys),
+            keys_awaited=partial(awaits_operator_keys, self._local),
             check=RunCheck(lambda: self._slots.specs),
             wake=self._bell.ring,
         )
@@ -246,10 +248,6 @@ class Daemon:
         """What a camera's model answers, where it classifies."""
         return questions_asked(self._slots[camera.model].spec)
 
-    @property
-    def _keys_file(self) -> Path:
-        return operator_keys_file(self._local, self._keys)
-
     def _restart(self) -> None:
         self.restarting = True
         self.stop()
@@ -258,7 +256,8 @@ class Daemon:
         inside = Inside(
             config=lambda: self._config,
             facts=self._facts,
-            keys=self._keys_file,
+            keys=operator_keys_file(self._local, self._keys),
+            keys_awaited=partial(awaits_operator_keys, self._local),
             slots=self._slots,
             cameras=self._cameras,
             ledger=self._ledger,
@@ -351,6 +350,7 @@ class Daemon:
             current=lambda: self._config,
             slots=self._slots,
             cameras=self._cameras,
+            tuners=self._tuners,
             errands=self._errands,
             window=self._window_now,
             commit=self._committer.submit,

@@ -40,6 +40,7 @@ class Inside:
         config: the configuration that runs now.
         facts: the box's.
         keys: the file with the operators' keys.
+        keys_awaited: whether there will be keys that are not known yet.
         slots: the models.
         cameras: those that run.
         ledger: committed totals.
@@ -54,6 +55,7 @@ class Inside:
     config: Callable[[], AgentConfig]
     facts: Facts
     keys: Path
+    keys_awaited: Callable[[], bool]
     slots: Slots
     cameras: CameraSet
     ledger: Ledger
@@ -138,7 +140,8 @@ class Front:
             managed=this_is_managed(),
             learn_anew=inside.learn_anew,
         )
-        settings = RpcSettings(config.device, config.rpc, inside.keys, Disk(Path(config.state_dir) / "rpc"))
+        disk = Disk(Path(config.state_dir) / "rpc")
+        settings = RpcSettings(config.device, config.rpc, inside.keys, disk, keys_awaited=inside.keys_awaited)
         server = self._rpc = RpcServer(settings, inside.link, agent)
         server.start()
         self._closing.callback(lambda: server.close(inside.end.rest()))

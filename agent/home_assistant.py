@@ -16,11 +16,11 @@ from typing import Protocol, get_args
 from agent.counting.counter import questions_asked
 from agent.counting.states import UNKNOWN, Question
 from agent.mqtt.ports import ForeignTopic, Outlet, Received
-from contracts.config import AgentConfig, CameraConfig, HomeAssistantConfig
+from contracts.config import AgentConfig, CameraConfig
 from contracts.errors import StorageError
 from contracts.messages import Quality
 from contracts.model_spec import ModelSpec
-from contracts.topics import Channel, Topic
+from contracts.topics import Channel, Topic, birth_topic, discovery_topic
 from contracts.version import VERSION
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class HomeAssistant:
         """
         topics, known = self._recall()
         wanted = config.home_assistant
-        topic = None if wanted is None else ForeignTopic(discovery_topic(wanted, config.device))
+        topic = None if wanted is None else ForeignTopic(discovery_topic(wanted.prefix, config.device))
         current = {} if wanted is None else components(config, specs)
         gone = {key: platform for key, platform in known.items() if key not in current} if wanted else {}
         gone = dict(list(gone.items())[-_MOST_GONE:])
@@ -84,7 +84,7 @@ class HomeAssistant:
         payload = json.dumps(document(config, specs, gone), separators=(",", ":")).encode()
         with self._mutex:
             self._published = (topic, payload) if topic else None
-            self._birth = f"{wanted.prefix}/status" if wanted else ""
+            self._birth = birth_topic(wanted.prefix) if wanted else ""
         for text in past:
             self._outlet.publish_foreign(ForeignTopic(text), b"")
         self._publish()
@@ -123,11 +123,6 @@ class HomeAssistant:
             self._memory.remember(_MEMORY, json.dumps({"topics": topics, "components": known}))
         except StorageError as error:
             _log.error("%s; entities of Home Assistant may stay when they are switched off", error)
-
-
-def discovery_topic(settings: HomeAssistantConfig, device: str) -> str:
-    """Where the box is announced; the device's id alone stands in a level, as patterns in access rules need it."""
-    return f"{settings.prefix}/device/{device}/config"
 
 
 def document(config: AgentConfig, specs: Mapping[str, ModelSpec], gone: Mapping[str, str]) -> dict[str, object]:

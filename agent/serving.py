@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -120,8 +121,19 @@ class Serving:
         """How far the engine is that is being built."""
         return self._progress
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nothing be chosen anew meanwhile; one choice that is under way is waited for, which may load a model.
+
+        Any thread may hold it, and have another one call `replace`, which then waits for no choice.
+        """
+        with self._choosing:
+            yield
+
     def replace(self, select: Select, build: Build, selection: Selection) -> None:
-        """Have another bundle's model serve, between two frames; the one before is closed.
+        """Have another bundle's model serve, between two frames; the one before is closed. To be called while `held`.
+
+        It takes as long as the frames under way; where a lane hangs, 10 s.
 
         Args:
             select: chooses a model of that bundle from here on.
@@ -136,13 +148,13 @@ class Serving:
         model = selection.model
         if model is None:
             raise selection.nothing_fits()
-        with self._choosing:
-            if not self._take_over(model):
-                raise AgentEndsError("the agent ends; nothing takes over any more")
-            self._select, self._build, self._selection, self._problem = select, build, selection, None
-            if selection.awaited and not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="engines", daemon=True)
-                self._thread.start()
+        assert self._choosing.locked(), "who has another bundle serve holds it first"
+        if not self._take_over(model):
+            raise AgentEndsError("the agent ends; nothing takes over any more")
+        self._select, self._build, self._selection, self._problem = select, build, selection, None
+        if selection.awaited and not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="engines", daemon=True)
+            self._thread.start()
         self._tell(selection)
         self._changed()
 

@@ -68,13 +68,28 @@ class Slot:
         """What counts; None where nothing does."""
         return self.serving.form
 
+    def running(self) -> RunningModel | None:
+        """What counts, and the bundle that it is of; None where nothing does."""
+        form, bundle = self.serving.form, self.bundle
+        if form is None:
+            return None
+        # While another bundle takes its place the form may be the new one's already.
+        is_of_it = form.artifact in bundle.manifest.artifacts
+        return RunningModel(
+            artifact_digest=form.artifact.digest,
+            loaded_digest=form.loaded_digest,
+            name=form.spec.name,
+            version=form.spec.version,
+            manifest=bundle.manifest_sha256 if is_of_it else None,
+        )
+
     @property
     def serves(self) -> bool:
         """Whether an artifact of it counts."""
         return self.serving.form is not None
 
     def replace(self, ground: Ground, selection: Selection) -> None:
-        """Have another bundle count, between two frames.
+        """Have another bundle count, between two frames; while `serving` is held.
 
         Args:
             ground: where it is from.
@@ -139,13 +154,9 @@ class Slots(Mapping[str, Slot]):
 
     @property
     def running(self) -> dict[str, RunningModel]:
-        """What each model counts with: the artifact as signed, and the file as it was opened."""
-        forms = {name: slot.serving.form for name, slot in self.items()}
-        return {
-            name: RunningModel(artifact_digest=form.artifact.digest, loaded_digest=form.loaded_digest)
-            for name, form in forms.items()
-            if form is not None
-        }
+        """What each model counts with; those that count with nothing are left out."""
+        found = {name: slot.running() for name, slot in self.items()}
+        return {name: running for name, running in found.items() if running is not None}
 
     @property
     def considered(self) -> list[Considered]:

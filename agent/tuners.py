@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 
 from agent.slots import Slots
+from agent.tuning.ground import Ground
 from agent.tuning.pace import Frames
-from agent.tuning.tuner import Tuner
+from agent.tuning.tuner import Served, Tuner
 
 
 class Tuners:
-    """Measures each model that is to be tuned, in turn. For one thread.
+    """Measures each model that is to be tuned, in turn. For one thread, apart from `ahead`.
 
     Args:
         slots: the models.
@@ -51,6 +52,10 @@ class Tuners:
             tuner.stop(0.0)  # all are told first
         for tuner in self._tuners.values():
             tuner.stop(max(0.0, deadline - time.monotonic()))
+
+    def ahead(self, ground: Ground, served: Served) -> Tuner:
+        """Who measures a bundle that does not count yet, in turn with those that do; the caller starts and stops it."""
+        return Tuner(ground, served, self._frames, turn=self._turn)
 
     def _begin(self, name: str) -> None:
         slot = self._slots[name]

@@ -15,6 +15,7 @@ from agent.slots import Slots
 from agent.update.library import Libraries
 from agent.update.shelf import Shelf
 from agent.update.shelf_disk import ShelfDisk
+from agent.update.trust.operators import NONE_NAME
 from agent.update.trust.releases import ROOT_NAME
 from agent.update.updater import UpdaterSettings
 from agent.update.updates import FOLDER, Judges, Updates
@@ -43,8 +44,8 @@ def open_updates(config: AgentConfig, keys_changed: Callable[[], None]) -> Updat
         return [model.manifest for models in updates.sets() for model in models.models.values()]
 
     libraries = Libraries(config, shelf, keep, keys_changed)
-    has_keys = (Path(config.state_dir) / KEYS_NAME).exists()
-    upkeep = Upkeep(shelf, keep, lambda: updates.running().models, libraries.signed, at_once=not has_keys)
+    knows = _knows_operators(config)
+    upkeep = Upkeep(shelf, keep, lambda: updates.running().models, libraries.signed, at_once=not knows)
     updates = Updates(Disk(folder), shelf, libraries.open, upkeep)
     return updates
 
@@ -61,15 +62,31 @@ def operator_keys_file(config: AgentConfig, beside: Path | None) -> Path:
     """
     state_dir = Path(config.state_dir)
     kept = state_dir / KEYS_NAME
-    named = config.update.root
-    is_signed = (Path(named) if named else state_dir / ROOT_NAME).exists()
     if beside is None or kept.exists():
         return kept
-    if not is_signed:
+    if not _has_root(config):
         return beside
     if beside.exists():  # they hold until the metadata names others
         Disk(state_dir).replace(KEYS_NAME, beside.read_bytes())
     return kept
+
+
+def awaits_operator_keys(config: AgentConfig) -> bool:
+    """Whether signed metadata has still to say who may sign documents, where no keys are there.
+
+    Until then nobody knows whether a document that is not signed may be taken, so none is, unless agent.toml says so.
+    """
+    return _has_root(config) and not _knows_operators(config) and not config.update.unsigned_documents
+
+
+def _has_root(config: AgentConfig) -> bool:
+    named = config.update.root
+    return (Path(named) if named else Path(config.state_dir) / ROOT_NAME).exists()
+
+
+def _knows_operators(config: AgentConfig) -> bool:
+    """Whether signed metadata was read once: it named keys, or none."""
+    return any((Path(config.state_dir) / name).exists() for name in (KEYS_NAME, NONE_NAME))
 
 
 def open_slots(updates: Updates, config: AgentConfig, facts: Facts, changed: Callable[[], None]) -> Slots:

@@ -54,6 +54,7 @@ RefusalCode = Literal[
     "signature_wrong",
     "needs_signature",
     "no_operator_key",
+    "keys_awaited",
     "key_unusable",
     "storage",
     "reverted",
@@ -223,10 +224,22 @@ class RefusedDocument(MachineModel):
 
 
 class RunningModel(MachineModel):
-    """What a slot runs: the artifact as signed, and the file as it is mapped."""
+    """What a slot runs: the artifact as signed, the file as it is mapped, and the bundle that they are of.
+
+    ``manifest`` is the digest of the bytes of the bundle's manifest.json, as in `DesiredModel`: what to ask for to get
+    this bundle again. The bundle is None where an older agent does not tell it.
+    """
 
     artifact_digest: str
     loaded_digest: str | None = None
+    name: Id | None = None
+    version: Version | None = None
+    manifest: Sha256 | None = None
+
+    @property
+    def release(self) -> str | None:
+        """``name@version`` of the bundle; None where it is not told."""
+        return None if self.name is None or self.version is None else f"{self.name}@{self.version}"
 
 
 class Reported(MachineModel):
@@ -235,11 +248,12 @@ class Reported(MachineModel):
     ``epoch``, ``config_revision`` and ``config_digest`` are those of the document that runs, None where none does.
     ``code``, ``reason`` and ``errors`` explain ``state``. ``refused`` is the newest document that was not taken, None
     once a later one was. ``page`` is what was set on the box's own page, as part of agent.toml: where the document sets
-    the same it does not run, and is a proposal.
+    the same it does not run, and is a proposal. ``seq`` counts the reports of a boot, from 1: a lower one is older.
     """
 
     device: Id
     boot_id: str
+    seq: Annotated[int, Field(ge=1, le=_LARGEST)] | None = None
     at: str
     epoch: int | None
     config_revision: int | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -77,10 +77,18 @@ class WrongKey(NamedTuple):
     sentence: str
 
 
-def wrong_keys(model: type[BaseModel], error: ValidationError) -> list[WrongKey]:
-    """What pydantic found, key by key; the sentences show no secret."""
+def wrong_keys(
+    model: type[BaseModel], error: ValidationError, unless: Callable[[ErrorDetails], bool] = lambda _: False
+) -> list[WrongKey]:
+    """What pydantic found, key by key; the sentences show no secret.
+
+    Args:
+        model: what was expected.
+        error: what is wrong.
+        unless: what of it is passed over.
+    """
     details = error.errors(include_url=False)
-    kept = [detail for detail in details if not _follows(detail, details)]
+    kept = [detail for detail in details if not _follows(detail, details) and not unless(detail)]
     return [WrongKey(detail["loc"], _path(detail["loc"]), _sentence(model, detail)) for detail in kept]
 
 

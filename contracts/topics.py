@@ -15,6 +15,8 @@ topic under ``edgetally/v1/<device>``  direction  QoS, retain
 ``rpc/<op>``                           down       1
 ``rpc/<op>/reply``                     up         1
 =====================================  =========  ===================
+
+Home Assistant's topics stand beside them, under a prefix of its own.
 """
 
 from __future__ import annotations
@@ -56,11 +58,17 @@ class Channel(enum.Enum):
         return 0 if self is Channel.HEALTH else 1
 
     @property
+    def upward(self) -> bool:
+        """Whether the device publishes it; it listens to the others."""
+        return self not in _DOWNWARD
+
+    @property
     def retained(self) -> bool:
         """Whether the broker keeps the last message for who comes later."""
         return self in _RETAINED
 
 
+_DOWNWARD = frozenset({Channel.DESIRED, Channel.RPC})
 _RETAINED = frozenset({Channel.STATUS, Channel.FACTS, Channel.CAMERA_STATE, Channel.DESIRED, Channel.REPORTED})
 
 
@@ -108,6 +116,16 @@ class Topic:
 def subscription(channel: Channel, *, device: str = "+", name: str = "+") -> str:
     """A subscription filter for a channel; ``+`` stands for every device or name."""
     return f"{ROOT}/{device}/{channel.value.format(name=name)}"
+
+
+def discovery_topic(prefix: str, device: str) -> str:
+    """Where Home Assistant looks for a device; its id alone stands in a level, as patterns in access rules need it."""
+    return f"{prefix}/device/{device}/config"
+
+
+def birth_topic(prefix: str) -> str:
+    """Where Home Assistant says that it is there, or left."""
+    return f"{prefix}/status"
 
 
 def _pattern(channel: Channel) -> re.Pattern[str]:

@@ -54,6 +54,11 @@ class UpdateConfig(WrittenModel):
     root: str | None = Field(
         None, min_length=1, pattern=_NO_NUL, description="TUF root that is trusted first; none: STATE_DIR/root.json"
     )
+    unsigned_documents: bool = Field(
+        default=False,
+        description="take `desired` documents and requests without a signature although a TUF root is here, until "
+        "signed metadata names the operators' keys",
+    )
     ca: str | None = Field(None, description="PEM file; none: the system's certificates")
     certificate: str | None = Field(None, description="PEM file of this client")
     key: str | None = Field(None, description="PEM file of this client's private key")
@@ -62,6 +67,12 @@ class UpdateConfig(WrittenModel):
     keep_free_mb: float = Field(200.0, ge=0, description="that a download leaves free on the disk")
     patience_hours: float = Field(
         24.0, gt=0, le=8760, description="without any progress, before an attempt is given up"
+    )
+    tune_minutes: float = Field(
+        10.0,
+        ge=0,
+        le=1440,
+        description="that new models are measured before they take over, where `runtime.tune` is on; 0: only after it",
     )
     window: str | None = Field(
         None,

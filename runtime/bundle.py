@@ -11,7 +11,6 @@ from pathlib import Path
 from contracts.documents import read_document
 from contracts.errors import BundleError, DocumentError
 from contracts.manifest import MANIFEST_NAME, SCHEMA_VERSION, Artifact, FileEntry, Manifest, manifest_digest
-from runtime.documents import load_json
 
 _CHUNK = 1 << 20  # bytes read at once while hashing
 
@@ -23,10 +22,12 @@ class Bundle:
     Args:
         path: its folder.
         manifest: what it says it holds.
+        manifest_sha256: of the bytes of manifest.json, by which documents and the library name a bundle.
     """
 
     path: Path
     manifest: Manifest
+    manifest_sha256: str
 
     def file(self, entry: FileEntry) -> Path:
         """A file of the bundle, checked against its size and digest at this very call.
@@ -100,9 +101,10 @@ def open_bundle(path: Path) -> Bundle:
     if not manifest_file.is_file():
         raise BundleError(f"{path}: expected a bundle (a folder with {MANIFEST_NAME}), there is none; check the path")
     try:
-        return Bundle(path, _manifest_of(load_json(manifest_file), str(manifest_file)))
-    except DocumentError as error:
-        raise BundleError(f"{error}; copy the bundle again") from error
+        data = manifest_file.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{manifest_file}: cannot be read: {error.strerror}; copy the bundle again") from error
+    return Bundle(path, parse_manifest(data, str(manifest_file)), hashlib.sha256(data).hexdigest())
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:

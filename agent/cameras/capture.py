@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from agent.backoff import Backoff
-from agent.cameras.addresses import redacted, shown
 from agent.cameras.frame import Frame, Source, Wanted
 from agent.cameras.slot import FrameSlot
 from agent.cameras.table import open_source
+from contracts.addresses import redacted, shown
 from contracts.config import CameraConfig
 from contracts.errors import EdgetallyError
 

@@ -22,8 +22,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.cameras.addresses import redacted, shown
 from agent.cameras.frame import Frame, Wanted
+from contracts.addresses import redacted, shown
 from contracts.config import CameraConfig
 from contracts.errors import CameraError, WrittenError
 from runtime.prepare import Placement

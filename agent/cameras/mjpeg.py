@@ -14,12 +14,12 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from agent.cameras.addresses import shown
 from agent.cameras.faults import fault, network_fault
 from agent.cameras.frame import Frame, Wanted
 from agent.cameras.pacing import Pacer, Timeline
 from agent.cameras.stamps import taken_at
 from agent.cameras.web import StoppedError, WebStream, request
+from contracts.addresses import shown
 from contracts.config import CameraConfig
 from contracts.errors import CameraError
 from runtime.pictures import Scaler

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.cameras.addresses import scheme_of, shown
 from agent.cameras.frame import Source, Wanted
 from agent.cameras.gstreamer import CSI, PIPELINE, GstSource, parse_pipeline
 from agent.cameras.mjpeg import MjpegSource, SnapshotSource
@@ -16,6 +15,7 @@ from agent.cameras.synthetic import NAME as SYNTHETIC
 from agent.cameras.synthetic import SyntheticSource, parse_synthetic
 from agent.cameras.video import OPEN_SECONDS, Feed, VideoSource
 from agent.cameras.web import StoppedError, request
+from contracts.addresses import scheme_of, shown
 from contracts.config import CameraConfig
 from contracts.errors import CameraError, UnknownNameError, did_you_mean
 

@@ -18,8 +18,8 @@ from typing import cast
 from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import AbstractDigestAuthHandler, HTTPPasswordMgr, Request, parse_http_list, parse_keqv_list
 
-from agent.cameras.addresses import scheme_of, shown
 from agent.cameras.faults import network_fault, refusal
+from contracts.addresses import scheme_of, shown
 from contracts.config import CameraConfig
 from contracts.errors import CameraError
 

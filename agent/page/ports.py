@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from pydantic import model_validator
 from typing_extensions import Self
 
-from agent.cameras.addresses import shown
 from agent.counting.counter import KIND_OF_DECODER, Kind
 from agent.counting.gaps import longest_gap
+from contracts.addresses import shown
 from contracts.config import CameraConfig, LineConfig, ZoneConfig
 from contracts.documents import Id, MachineModel, WrittenModel
 from contracts.health import Health

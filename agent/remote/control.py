@@ -17,7 +17,7 @@ from agent.remote.parse import read_desired, read_part
 from agent.remote.plan import plan_changes
 from agent.remote.ports import Applier
 from agent.remote.refusals import DocumentRefusedError, invalid, refused_document
-from agent.remote.report import Situation, make_report
+from agent.remote.report import Situation, Stamp, is_news, make_report
 from agent.remote.rules import Floors, Moment, judge, raised, unsigned_problems
 from agent.remote.signing import Opened, load_keys, open_payload
 from agent.remote.store import Kept, KeptDocument, RemoteStore
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 MOST_STARTS = 3  # of the agent while a change of the connection is on probation
 _WAITING = 8  # documents that wait for their turn; the newest counts, so the oldest go first
-_KEYS_MAY_COME = frozenset({"no_operator_key", "signature_foreign"})
+_KEYS_MAY_COME = frozenset({"keys_awaited", "no_operator_key", "signature_foreign"})
 _CALM = 5.0  # seconds between two reports of which no document is the cause
 
 
@@ -55,6 +55,7 @@ class RemoteSettings:
     Args:
         boot_id: of this boot.
         keys: the file with the operators' keys; it need not be there.
+        keys_awaited: whether there will be keys that are not known yet; asked where that file is not there.
         check: finds what cannot run on this box.
         confirm_seconds: in which the broker has to be reached after a change of its settings.
         clock: the clocks.
@@ -63,6 +64,7 @@ class RemoteSettings:
 
     boot_id: str
     keys: Path
+    keys_awaited: Callable[[], bool] = lambda: False
     check: Check = lambda _: ()
     confirm_seconds: float = 120.0
     clock: Clock = Clock()
@@ -96,6 +98,7 @@ class RemoteConfig:
         self._keys_changed = False
         self._deadline: float | None = None
         self._said: tuple[Reported, float] | None = None
+        self._seq = 0
         store.settle()
         self._kept = store.load()
         for text in self._kept.damage:
@@ -190,7 +193,7 @@ class RemoteConfig:
         self._say(force=True)
 
     def reported(self) -> Reported:
-        """What runs, and what was asked and is not."""
+        """What runs, and what was asked and is not; as it is numbered where it is published next."""
         assert self._applier is not None, "start it first"
         running = self._applier.running()
         situation = Situation(
@@ -200,7 +203,8 @@ class RemoteConfig:
             problems=tuple(dict.fromkeys((*self._apply_problems, *running.problems))),
             refused=self._refused,
         )
-        return make_report(situation, running, self._settings.boot_id, utc_text(self._settings.clock.wall()))
+        settings = self._settings
+        return make_report(situation, running, Stamp(settings.boot_id, self._seq + 1, utc_text(settings.clock.wall())))
 
     def _resume(self) -> None:
         """A start inside the probation of a connection: it is counted first, so that it cannot go on for ever."""
@@ -223,7 +227,7 @@ class RemoteConfig:
         document: Mapping[str, object] = {}
         self._unverified = None
         try:
-            opened = open_payload(payload, load_keys(self._settings.keys))
+            opened = open_payload(payload, load_keys(self._settings.keys, self._settings.keys_awaited))
             document = opened.document
             self._accept(opened)
         except DocumentRefusedError as error:
@@ -353,7 +357,7 @@ class RemoteConfig:
         report = self.reported()
         if self._said is not None and not force:
             said, at = self._said
-            if now - at < _CALM or report == said.model_copy(update={"at": report.at}):
+            if now - at < _CALM or not is_news(report, said):
                 return
-        self._said = (report, now)
+        self._said, self._seq = (report, now), self._seq + 1
         self._publish(report)

@@ -8,10 +8,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from agent.remote.names import NAME_KEYS
-from agent.remote.refusals import invalid, wrong_fields
+from agent.remote.refusals import invalid
 from contracts.config import AgentConfig
 from contracts.desired import WrongField
+from contracts.layers import NAME_KEYS, merge
+from contracts.wrong_fields import wrong_fields
 
 LayerName = Literal["default", "file", "environment", "page", "remote"]
 
@@ -50,28 +51,6 @@ def effective(local: AgentConfig, layers: Sequence[Layer]) -> AgentConfig:
         raise invalid(
             [WrongField(path=f"config.{one.path}" if one.path else "config", problem=one.problem) for one in found]
         ) from None
-
-
-def merge(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
-    """Tables key by key, cameras, lines and zones by name; any other value replaces the one below."""
-    merged = dict(under)
-    for key, value in over.items():
-        below = under.get(key)
-        if key in NAME_KEYS and isinstance(value, Sequence):
-            merged[key] = _merge_rows(NAME_KEYS[key], below if isinstance(below, Sequence) else (), value)
-        elif isinstance(value, Mapping):
-            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _merge_rows(name_key: str, under: Sequence[object], over: Sequence[object]) -> list[dict[str, object]]:
-    rows: dict[object, dict[str, object]] = {}
-    for row in (*under, *over):
-        assert isinstance(row, Mapping)
-        rows[row[name_key]] = merge(rows.get(row[name_key], {}), row)
-    return list(rows.values())
 
 
 def _without_disabled(document: Mapping[str, object]) -> dict[str, object]:

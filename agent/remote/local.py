@@ -11,12 +11,12 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from agent.remote.candidates import Base, ConfigCandidate, first_that_fits
 from agent.remote.checks import RunCheck
 from agent.remote.layers import LayerName
-from agent.remote.names import Path as KeyPath
-from agent.remote.names import leaves
 from agent.remote.store import RemoteStore
 from agent.settings import ENV_PREFIX, load_config
 from contracts.config import AgentConfig
 from contracts.errors import EdgetallyError
+from contracts.layers import Path as KeyPath
+from contracts.layers import leaves
 from contracts.model_spec import ModelSpec
 from runtime.bundle import open_bundle
 from runtime.documents import load_toml

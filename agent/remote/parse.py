@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from agent.remote.names import NAME_KEYS
-from agent.remote.refusals import DocumentRefusedError, invalid, wrong_fields
-from contracts.desired import LARGEST_DOCUMENT, Desired, DesiredConfig, WrongField, canonical
+from agent.remote.refusals import DocumentRefusedError, invalid
+from contracts.desired import LARGEST_DOCUMENT, Desired, DesiredConfig, canonical
+from contracts.wrong_fields import doubled_names, wrong_fields
 
 _DEEPEST = 16  # objects and lists inside one another; a zone's point is at 7
 
@@ -81,29 +81,6 @@ def read_part(document: Mapping[str, object]) -> DesiredConfig:
     if doubled:
         raise invalid(doubled)
     return part
-
-
-def doubled_names(config: DesiredConfig, above: str = "") -> list[WrongField]:
-    """Rows that have the name of another one: merging would hide one of them."""
-    return _doubled(config.keys, above)
-
-
-def _doubled(document: Mapping[str, object], above: str) -> list[WrongField]:
-    found = []
-    for key, name_key in NAME_KEYS.items():
-        rows = [row for row in _list(document.get(key)) if isinstance(row, Mapping)]
-        names = [str(row[name_key]) for row in rows]
-        path = f"{above}.{key}" if above else key
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            problem = f"'{path}' should have different names, {name!r} stands more than once"
-            found.append(WrongField(path=f"{path}.{name}", problem=problem))
-        for row in rows:
-            found += _doubled(row, f"{path}.{row[name_key]}")
-    return found
-
-
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _check_depth(document: object) -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pydantic import BaseModel, ValidationError
-
-from agent.remote.names import named_location
 from contracts.desired import Desired, RefusalCode, RefusedDocument, WrongField
-from contracts.documents import wrong_keys
 from contracts.errors import TransportError
 
 MOST_FIELDS = 100  # wrong fields that are told one by one; the rest is counted
@@ -56,22 +52,6 @@ def bounded(errors: Sequence[WrongField]) -> tuple[tuple[WrongField, ...], int]:
     return shown, len(errors) - len(shown)
 
 
-def wrong_fields(model: type[BaseModel], error: ValidationError, document: object) -> list[WrongField]:
-    """What pydantic found, with cameras, lines and zones by their names.
-
-    Args:
-        model: what the document should fit.
-        error: what is wrong.
-        document: what was validated; it has the names.
-    """
-    found = []
-    for wrong in wrong_keys(model, error):
-        path = ".".join(named_location(wrong.location, document))
-        sentence = wrong.sentence.replace(f"'{wrong.path}", f"'{path}", 1)
-        found.append(WrongField(path=_printable(path), problem=_printable(sentence)))
-    return found
-
-
 def invalid(errors: Sequence[WrongField]) -> DocumentRefusedError:
     """The refusal of a document with wrong fields."""
     count = len(errors)
@@ -86,11 +66,6 @@ def _number(document: Mapping[str, object], key: str) -> int | None:
     if key not in Desired.model_fields or not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value < 2**53 else None
-
-
-def _printable(text: str) -> str:
-    """Without line ends and the like: a key of whoever sends stands in our log."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _short(text: str) -> str:

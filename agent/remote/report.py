@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.remote.candidates import ConfigCandidate
 from agent.remote.ports import Running
 from agent.remote.refusals import bounded
 from contracts.desired import RefusedDocument, Reported, RunningState, WrongField
+from contracts.update import UpdateProgress
+
+_STEP = 0.1  # of an update's progress: a fleet that updates must not be told of each megabyte
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,21 @@ class Situation:
     refused: RefusedDocument | None
 
 
-def make_report(situation: Situation, running: Running, boot_id: str, at: str) -> Reported:
+class Stamp(NamedTuple):
+    """Of which report it is: the boot, the number within it from 1, and when, in UTC."""
+
+    boot_id: str
+    seq: int
+    at: str
+
+
+def make_report(situation: Situation, running: Running, stamp: Stamp) -> Reported:
     """The message.
 
     Args:
         situation: what there is to say.
         running: how the agent does.
-        boot_id: of this boot.
-        at: now, UTC.
+        stamp: of which report it is.
     """
     candidate = situation.candidate
     desired = candidate.desired
@@ -46,8 +57,9 @@ def make_report(situation: Situation, running: Running, boot_id: str, at: str) -
     errors, more = bounded([*situation.problems, *left_out])
     return Reported(
         device=candidate.config.device,
-        boot_id=boot_id,
-        at=at,
+        boot_id=stamp.boot_id,
+        seq=stamp.seq,
+        at=stamp.at,
         epoch=desired.epoch if desired else None,
         config_revision=desired.config_revision if desired else None,
         config_digest=desired.config.digest if desired else None,
@@ -62,6 +74,27 @@ def make_report(situation: Situation, running: Running, boot_id: str, at: str) -
         refused=situation.refused,
         page=dict(candidate.base.page),
     )
+
+
+def is_news(report: Reported, said: Reported) -> bool:
+    """Whether a report tells more than the one that was published last: the time is none, nor is a little progress."""
+    return _essence(report) != _essence(said) or _moved(_progress(report), _progress(said))
+
+
+def _essence(report: Reported) -> Reported:
+    update = report.update.model_copy(update={"progress": None}) if report.update is not None else None
+    return report.model_copy(update={"at": "", "seq": None, "update": update})
+
+
+def _progress(report: Reported) -> UpdateProgress | None:
+    return report.update.progress if report.update is not None else None
+
+
+def _moved(now: UpdateProgress | None, then: UpdateProgress | None) -> bool:
+    if now is None or then is None or now.fraction is None or then.fraction is None:
+        return now != then
+    whole = now.fraction == 1.0 != then.fraction
+    return whole or round(abs(now.fraction - then.fraction), 9) >= _STEP
 
 
 def _words(situation: Situation) -> tuple[RunningState, str, str]:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import SecretStr
 
-from agent.cameras.addresses import shown
 from agent.remote.local import Explained, Value
+from contracts.addresses import shown
+from contracts.toml_lines import assignment, toml_lines
 
 _HIDDEN = "(set, not shown)"
 
@@ -41,7 +42,7 @@ def config_document(explained: Explained) -> dict[str, object]:
 
 def config_toml(explained: Explained) -> str:
     """The configuration as an agent.toml; what is not set, and what is secret, stands there as a comment."""
-    return "\n".join(_table(config_document(explained), "")).strip() + "\n"
+    return "\n".join(toml_lines(config_document(explained), _assignment)).strip() + "\n"
 
 
 def _identity(explained: Explained) -> dict[str, object] | None:
@@ -77,26 +78,9 @@ def _safe(path: tuple[str, ...], value: object) -> object:
     return value
 
 
-def _table(table: Mapping[str, object], above: str) -> list[str]:
-    """A table's plain values, then the tables in it, as TOML has it."""
-    lines = [_assignment(key, value) for key, value in table.items() if not _is_table(value)]
-    for key, value in table.items():
-        rows = [value] if isinstance(value, Mapping) else value if _is_table(value) else []
-        brackets = "[%s]" if isinstance(value, Mapping) else "[[%s]]"
-        assert isinstance(rows, list)
-        for row in rows:
-            lines += ["", brackets % f"{above}{key}", *_table(row, f"{above}{key}.")]
-    return lines
-
-
 def _assignment(key: str, value: object) -> str:
     if value is None:
         return f"# {key} is not set"
     if value == _HIDDEN:
         return f"# {key} is set, and not shown"
-    # JSON's strings are TOML's, but for one character that TOML wants escaped.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
+    return assignment(key, value)

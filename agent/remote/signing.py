@@ -1,13 +1,13 @@
 """Who a document is from: once operators' keys are provisioned, only what one of them signed is read.
 
-The keys are those of ``operator-keys.json`` beside agent.toml. The library that verifies is imported with the first
-document that needs it: a box without keys never does.
+The keys are those of ``operator-keys.json``, beside agent.toml or as signed metadata names them. The library that
+verifies is imported with the first document that needs it: a box without keys never does.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -25,6 +25,10 @@ KEYS_NAME = "operator-keys.json"
 EnvelopeKind = type[SignedEnvelope] | type[SignedRequest]
 """Which kind of document an envelope is around: a signature of one kind is none of another."""
 
+_AWAITED = (
+    "this box has a TUF root, so signed metadata names who may sign, and none was read yet; it is looked at again once "
+    "a server of [update], or a repository on a stick, gave it; 'update.unsigned_documents' in agent.toml takes it now"
+)
 _PROVISION = f"put the operator's public key into {KEYS_NAME} beside agent.toml"
 
 
@@ -41,13 +45,19 @@ class Opened:
     signed: bool
 
 
-def load_keys(path: Path) -> OperatorKeys | None:
+def load_keys(path: Path, awaited: Callable[[], bool] = lambda: False) -> OperatorKeys | None:
     """The operators' keys; None where none were provisioned.
 
+    Args:
+        path: of the file.
+        awaited: whether there will be keys that are not known yet; asked where there is no file.
+
     Raises:
-        DocumentRefusedError: there is a file, but it holds no usable keys: then nothing is taken.
+        DocumentRefusedError: there is a file, but it holds no usable keys, or keys are awaited: then nothing is taken.
     """
     if not os.path.lexists(path):
+        if awaited():
+            raise DocumentRefusedError("keys_awaited", _AWAITED)
         return None
     try:
         return read_document(OperatorKeys, {"keys": load_json(path)}, str(path))

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from agent.counting.clock import utc_text
-from agent.remote.refusals import DocumentRefusedError, wrong_fields
+from agent.remote.refusals import DocumentRefusedError
 from agent.remote.rules import CLOCK_SLACK, Moment
 from agent.remote.signing import open_payload
 from agent.rpc.refusals import RpcRefusedError
 from contracts.desired import OperatorKeys, canonical
 from contracts.rpc import LARGEST_REQUEST, RpcCode, RpcOp, RpcRequest, SignedRequest
+from contracts.wrong_fields import wrong_fields
 
 _MOST_IDS = 1024
 _MOST_FIELDS = 5  # wrong fields that a refusal names

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,7 @@ class RpcSettings:
         keys: the file with the operators' keys; it need not be there. None where nobody can provision any.
         disk: a folder of its own in the state directory.
         clock: the clocks.
+        keys_awaited: whether there will be keys that are not known yet; asked where that file is not there.
     """
 
     device: str
@@ -70,6 +72,7 @@ class RpcSettings:
     keys: Path | None
     disk: Disk
     clock: Clock = field(default_factory=Clock)
+    keys_awaited: Callable[[], bool] = lambda: False
 
 
 class RpcServer:
@@ -128,8 +131,9 @@ class RpcServer:
     def _take(self, arrival: Arrival) -> None:
         request_id = None
         try:
-            keys = self._settings.keys
-            document = open_request(arrival, None if keys is None else load_keys(keys))
+            settings = self._settings
+            keys = None if settings.keys is None else load_keys(settings.keys, settings.keys_awaited)
+            document = open_request(arrival, keys)
             request_id = id_of(document)
             request = read_request(document, OPERATIONS[arrival.op].request, self._settings.device, arrival.op)
             self._admit(request)

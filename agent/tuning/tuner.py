@@ -74,6 +74,9 @@ class Tuner:
         pair: measures two settings.
         pace: how long it rests between two measurements.
         turn: held while it measures; shared by the tuners of a box, so that they do not measure each other.
+
+    Attributes:
+        share: of the work that is done, 0 to 1.
     """
 
     def __init__(
@@ -95,12 +98,18 @@ class Tuner:
         self._pace = pace or RestPace()
         self._turn = turn or threading.Lock()
         self._rested: float | None = None  # share of late frames in the last rest
+        self.share = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="tuning", daemon=True)
 
     def start(self) -> None:
         """Begin to wait for a good moment."""
         self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of its work; whether that came."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def stop(self, timeout: float) -> None:
         """Measure no more; twice is harmless."""
@@ -190,6 +199,6 @@ class Tuner:
         """Whether the agent ends, or something else serves than what is compared with."""
         return self._stop.is_set() or self._served.setting != base
 
-    @staticmethod
-    def _note(what: str, share: float) -> None:
+    def _note(self, what: str, share: float) -> None:
+        self.share = share
         _log.debug("%s (%.0f %% done)", what, share * 100)

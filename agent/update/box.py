@@ -10,6 +10,7 @@ from typing import Protocol
 from agent.engines.supply import EngineSupply
 from agent.model import RunningForm, Selection
 from agent.tuning.ground import Ground
+from agent.tuning.tuner import Served
 from agent.update.shadow import ShadowTap
 from contracts.config import AgentConfig
 from contracts.facts import Facts
@@ -33,6 +34,23 @@ class Opened:
             self.selection.model.close()
 
 
+class Measuring(Protocol):
+    """Measures a bundle in a thread of its own; `agent.tuning.tuner.Tuner`."""
+
+    @property
+    def share(self) -> float:
+        """Of the work that is done, 0 to 1."""
+
+    def start(self) -> None:
+        """Begin to wait for a good moment."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; whether it came."""
+
+    def stop(self, timeout: float) -> None:
+        """Measure no more."""
+
+
 class Box(Protocol):
     """The running agent; every method may be called by the thread of the update."""
 
@@ -53,6 +71,14 @@ class Box(Protocol):
 
         Raises:
             BundleError: it cannot be opened.
+        """
+
+    def measuring(self, ground: Ground, served: Served) -> Measuring:
+        """Who measures a bundle that does not count yet, in turn with those that do; to be started and stopped.
+
+        Args:
+            ground: the bundle.
+            served: stands for it.
         """
 
     def counts_with(self) -> Mapping[str, Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.errors import EdgetallyError, ServerError
+import errno
+
+from contracts.errors import EdgetallyError, ServerError, StorageError
 from contracts.update import UpdateCode
 
 
@@ -42,3 +44,8 @@ class UpdateStoppedError(EdgetallyError):
 
 class WrongAnswerError(ServerError):
     """Somebody answers, but with something else than was asked for; another mirror may do better."""
+
+
+def storage_problem(error: StorageError) -> UpdateError:
+    """What a disk that cannot be written means for an update."""
+    return UpdateError("no_space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "storage", str(error))

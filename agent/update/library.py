@@ -16,7 +16,7 @@ from agent.update.fetch.folder import FolderTransport
 from agent.update.fetch.http import HttpTransport
 from agent.update.ports import Fetcher, Release, Releases, Reply, Transport
 from agent.update.shelf import Shelf
-from agent.update.trust.operators import write_operator_keys
+from agent.update.trust.operators import note_no_operators, write_operator_keys
 from agent.update.trust.releases import ROOT_NAME, TrustedReleases
 from contracts.config import AgentConfig
 from contracts.errors import BundleError, NotThereError
@@ -117,7 +117,7 @@ class KeyedReleases:
     Args:
         releases: verified.
         disk: the state directory, where the keys are looked for.
-        changed: called after they became others.
+        changed: called after they became others, or it became known that there are none.
     """
 
     def __init__(self, releases: TrustedReleases, disk: Disk, changed: Callable[[], None]) -> None:
@@ -129,7 +129,11 @@ class KeyedReleases:
         """See `agent.update.ports.Releases`; the operators' keys are those of the newest metadata after it."""
         self._releases.refresh()
         keys = self._releases.operator_keys()
-        if keys is not None and write_operator_keys(self._disk, keys):
+        if keys is None:
+            if note_no_operators(self._disk):
+                _log.info("the repository names no operators' keys: documents need no signature")
+                self._changed()
+        elif write_operator_keys(self._disk, keys):
             _log.info("the operators' keys are those of the repository now: %s", ", ".join(sorted(keys.keys)))
             self._changed()
 

@@ -28,7 +28,8 @@ def recover(journal: Journal) -> InstalledSet:
         if journal.attempt is not None and journal.attempt.state in {"rolling_back", "rollback_failed"}:
             journal.point(before)
     except StorageError as error:
-        if attempt.state not in (*ACTIVE, "rolling_back"):
+        untouched = attempt.state == "activate" and journal.active.attempt != attempt.number
+        if untouched or attempt.state not in (*ACTIVE, "rolling_back"):
             return journal.active.running
         _log.error("%s; the models before the update are loaded, as this start cannot be counted", error)
         if attempt.state in ACTIVE:

@@ -176,6 +176,15 @@ def is_worth_waiting(code: UpdateCode) -> bool:
     return code in _TRANSIENT - _NO_SECOND_TRY
 
 
+def needs_only_the_disk(attempt: Attempt, code: UpdateCode) -> bool:
+    """Whether what failed is the disk alone, while all models are as they were: it is done once the disk takes it.
+
+    What counts is replaced only after all that ``activate`` writes was written. What comes back in ``rolling_back``
+    counts already when that cannot be written. No patience ends that: the end could not be written either.
+    """
+    return attempt.state in {"activate", "rolling_back"} and code in {"storage", "no_space"}
+
+
 def passed(attempt: Attempt, *, shadow: bool = False) -> Attempt:
     """The state that it is in was done.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.engines.supply import EngineMissingError
+from agent.update.ahead import measure
 from agent.update.box import Box
 from agent.update.choosing import check_countable, files_of, fitting
 from agent.update.errors import UpdateError, UpdateStoppedError, UpdateWaitsError
@@ -207,7 +208,10 @@ def verify(means: Means, attempt: Attempt, note: Note, stopped: Stopped) -> Done
 
 
 def prepare(means: Means, attempt: Attempt, note: Note, stopped: Stopped) -> Done:
-    """Build the engines that the new artifacts need, while the old ones count."""
+    """Build the engines that the new artifacts need, and measure which of them is best here, while the old ones count.
+
+    A refit is of the model that counts: it is measured where it does.
+    """
     for slot, model in attempt.resolved.items():
         bundle = means.bundle(model)
         artifacts = fitting(bundle.manifest, means.box.facts, means.wanted(slot))
@@ -216,6 +220,10 @@ def prepare(means: Means, attempt: Attempt, note: Note, stopped: Stopped) -> Don
             reasons = "; ".join(f"{name}: {why}" for name, why in problems.items())
             raise UpdateError("build_failed", f"no engine of {model.name} {model.version} could be built: {reasons}")
     if not attempt.wish.refit:
+        running = means.journal.active.running.models
+        new = {slot: model for slot, model in attempt.resolved.items() if running.get(slot) != model}
+        grounds = [means.box.ground(slot, means.shelf.bundle(model.manifest)) for slot, model in new.items()]
+        measure(means.box, grounds, note, stopped)
         return Done()
     for slot in attempt.resolved:
         means.box.reconsider(

@@ -20,8 +20,10 @@ from contracts.errors import EdgetallyError, StorageError
 def activate(begin: Callable[[Attempt], None], means: Means, attempt: Attempt, note: Note, stopped: Stopped) -> Done:
     """Flip the pointer, then have what it names count: a crash between the two starts with the new models.
 
+    What fails for the disk alone (`StorageError`) touched nothing, and is done again from its beginning.
+
     Args:
-        begin: told before anything is touched.
+        begin: told before anything is touched; again where that waited for the disk.
         means: what it works with.
         attempt: which one.
         note: told how far it is.
@@ -29,7 +31,8 @@ def activate(begin: Callable[[Attempt], None], means: Means, attempt: Attempt, n
     """
     del stopped
     note("the new models take over", None)
-    begin(attempt)
+    if means.journal.active.attempt != attempt.number:
+        begin(attempt)
     means.journal.point(means.journal.active.flipped(attempt.target, attempt.number))
     try:
         run(means, attempt.target)

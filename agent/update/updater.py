@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.update.errors import UpdateError, UpdateStoppedError, UpdateWaitsError
+from agent.update.errors import UpdateError, UpdateStoppedError, UpdateWaitsError, storage_problem
 from agent.update.journal import Journal
 from agent.update.ports import Note, Stopped
 from agent.update.rules import (
@@ -26,6 +26,7 @@ from agent.update.rules import (
     can_be_superseded,
     end_of,
     is_worth_waiting,
+    needs_only_the_disk,
     passed,
     settled,
     superseded,
@@ -166,6 +167,8 @@ class Updater:
             self._go_on()
         except StorageError as error:
             _log.error("%s; the update waits", error)
+            problem = storage_problem(error)
+            self._tell_wait(problem.code, problem.reason)
             self._pause(_FIRST_PAUSE)
         except Exception:  # noqa: BLE001 - a bug here must not end the counting, nor taking wishes
             _log.exception("the update failed inside; it waits")
@@ -211,7 +214,8 @@ class Updater:
         except UpdateError as error:
             self._fail(attempt, error.code, error.reason)
         except StorageError as error:
-            self._fail(attempt, "storage", str(error))
+            problem = storage_problem(error)
+            self._fail(attempt, problem.code, problem.reason)
         except EdgetallyError as error:
             self._fail(attempt, "bundle_invalid" if attempt.state == "verify" else "internal", str(error))
         except Exception:  # noqa: BLE001 - as before
@@ -221,6 +225,8 @@ class Updater:
             self._pass(attempt, done)
 
     def _step(self, attempt: Attempt) -> Done:
+        if attempt.state == "activate" and self._try.pauses:  # the hour may be another one since it waits for the disk
+            self._settings.gate()
         if not self._try.is_ready:
             done = self._steps[attempt.state](attempt, self._note, self._is_interrupted)
             if done.settled or passed(attempt, shadow=self._settings.shadow).state != "activate":
@@ -241,8 +247,7 @@ class Updater:
         """End the attempt, or have another try at what may come right by itself."""
         if self._stopping:  # what fails while the agent ends says nothing of the model: it is done again
             return
-        full_disk = attempt.state == "rolling_back" and code == "storage"  # what counted before counts all the same
-        if full_disk or (can_be_superseded(attempt) and is_worth_waiting(code)):
+        if needs_only_the_disk(attempt, code) or (can_be_superseded(attempt) and is_worth_waiting(code)):
             pause = min(_FIRST_PAUSE * 2**self._try.pauses, _LONGEST_PAUSE)
             self._try.pauses += 1
             self._wait(attempt, code, reason, pause)
@@ -263,11 +268,17 @@ class Updater:
             reason = f"{reason}; given up after {hours:g} h without progress ('patience_hours')"
             self._enter(broke(attempt, code if end_of(code) == "failed" else "held_too_long", reason))
             return
-        if self._try.waits != (code, reason):
-            self._try.waits = (code, reason)
+        if self._tell_wait(code, reason):
             _log.warning("the update waits in '%s': %s", attempt.state, reason)
-            self._settings.changed()
         self._rest(min(seconds, max(left, 0.0)) if can_be_superseded(attempt) else seconds)
+
+    def _tell_wait(self, code: UpdateCode, reason: str) -> bool:
+        """Have it told what is waited for; whether that is another thing than before."""
+        if self._try.waits == (code, reason):
+            return False
+        self._try.waits = (code, reason)
+        self._settings.changed()
+        return True
 
     def _rest(self, seconds: float | None) -> None:
         with self._news:

@@ -20,6 +20,7 @@ ASK_SECONDS = 86_400.0
 """Between two looks at what is signed: withdrawn models, other operators' keys, metadata that ends soon."""
 
 _AGAIN_SECONDS = 3600.0  # after one that nobody answered
+_SOON_SECONDS = 60.0  # the same where nothing was ever read, and documents may wait for it
 _CALM_SECONDS = 600.0  # between two looks at whether there is anything to do
 
 
@@ -46,7 +47,7 @@ class Upkeep:
         signed: opens what is signed; None where this box has no server, or takes what is not signed.
         clock: monotonic seconds.
         chance: gives numbers in 0 to 1; boxes of a fleet should not ask in the same second.
-        at_once: ask at the first call: nothing is known of who may sign documents.
+        at_once: ask at the first call, and soon again until it is answered: nobody knows who may sign documents.
 
     Attributes:
         problems: what somebody has to see to, in words.
@@ -69,6 +70,7 @@ class Upkeep:
         self._signed = signed
         self._clock = clock
         self._chance = chance
+        self._is_urgent = at_once
         self._kept: frozenset[str] | None = None
         self._ask_at = clock() + (0.0 if at_once else chance() * _AGAIN_SECONDS)
         self.problems: tuple[str, ...] = ()
@@ -103,12 +105,20 @@ class Upkeep:
         try:
             signed.refresh()
         except UpdateWaitsError as error:
-            self._ask_at = self._clock() + _AGAIN_SECONDS
+            self._ask_soon(_AGAIN_SECONDS)
             _log.info("what is signed could not be asked for: %s", error)
         except EdgetallyError as error:
             self.problems = (str(error),)
+            self._ask_soon(ASK_SECONDS)  # the clock may be set meanwhile
             return
+        else:
+            self._is_urgent = False
         self.problems = tuple(self._found(signed))
+
+    def _ask_soon(self, otherwise: float) -> None:
+        """After one that was not answered: soon where documents may wait for it, else in ``otherwise`` seconds."""
+        seconds = _SOON_SECONDS if self._is_urgent else otherwise
+        self._ask_at = min(self._ask_at, self._clock() + seconds)
 
     def _found(self, signed: Signed) -> list[str]:
         found = [self._standing(signed, model) for model in self._running().values()]

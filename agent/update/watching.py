@@ -142,7 +142,9 @@ class Watching:
             StorageError: it could not be written.
         """
         kept = self._kept(attempt)
-        if kept is None:  # else the agent was started anew since, and the new models count already
+        # What an earlier run of the agent kept knows more than this one, which has watched for a moment only; what this
+        # one kept is of the last try, since when the pointer waited for the disk.
+        if kept is None or kept.at == self.witness.begun_at:
             Records(self.disk).write(_BEFORE, KeptBefore(attempt=attempt.number, before=self.witness.before()))
 
     def probation(self, means: Means, attempt: Attempt, note: Note, stopped: Stopped) -> Done:

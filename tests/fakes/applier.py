@@ -9,6 +9,7 @@ from agent.remote.plan import Plan
 from agent.remote.ports import Running
 from contracts.config import AgentConfig, CameraConfig
 from contracts.desired import WrongField
+from contracts.update import UpdateReport
 
 
 def in_order(config: AgentConfig) -> AgentConfig:
@@ -27,6 +28,7 @@ class FakeApplier:
         opened: how often each was opened.
         reachable: brokers that would accept us, by address; all where None.
         problems: what does not run.
+        update: the newest attempt to change the models.
         fails: raised by the next `apply`.
     """
 
@@ -36,6 +38,7 @@ class FakeApplier:
         self.opened: Counter[str] = Counter(list(self.cameras))
         self.reachable: set[str] | None = None
         self.problems: list[WrongField] = []
+        self.update: UpdateReport | None = None
         self.cannot: list[WrongField] = []
         self.fails: Exception | None = None
         self.plans: list[Plan] = []
@@ -68,4 +71,5 @@ class FakeApplier:
     def running(self) -> Running:
         """How it does."""
         address = self._config.broker.address
-        return Running(connected=self.reachable is None or address in self.reachable, problems=tuple(self.problems))
+        connected = self.reachable is None or address in self.reachable
+        return Running(connected=connected, problems=tuple(self.problems), update=self.update)

@@ -10,6 +10,7 @@ from agent.model import LoadedModel, RunningForm, Selection
 from agent.tuning.cache import TuningCache
 from agent.tuning.ground import Ground
 from agent.tuning.rules import Aim
+from agent.tuning.tuner import Served
 from agent.update.box import Opened
 from agent.update.shadow import ShadowTap
 from contracts.config import AgentConfig, RuntimeConfig
@@ -29,6 +30,31 @@ class FakeGround(Ground):
         return Selection("fake", LoadedModel(self.bundle.manifest.model, artifact, "f32", ()), ())
 
 
+class FakeMeasuring:
+    """Measures nothing: it ends at once, or runs until it is stopped where `hangs`.
+
+    Attributes:
+        share: of its work that is done.
+        calls: what it was told, in order.
+    """
+
+    def __init__(self, *, hangs: bool = False) -> None:
+        self.share = 0.5
+        self.hangs = hangs
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def wait(self, seconds: float) -> bool:
+        del seconds
+        return not self.hangs
+
+    def stop(self, timeout: float) -> None:
+        del timeout
+        self.calls.append("stop")
+
+
 class FakeBox:
     """See the module.
 
@@ -38,6 +64,8 @@ class FakeBox:
 
     Attributes:
         now: slot to the folder of the bundle that it runs.
+        measured: those that were asked for a measurement, by the versions of the bundles.
+        hangs: whether measurements come to no end.
         flips: how often other ones took over.
     """
 
@@ -46,6 +74,8 @@ class FakeBox:
         self.facts: Facts = {"cpu.count": 1, "cpu.arch": "x86_64"}
         self.engines = EngineSupply(Path(config.state_dir) / "engines", self.facts)
         self.now = {name: installed.get(name, Path(slot.bundle)) for name, slot in config.slots.items()}
+        self.measured: dict[str, FakeMeasuring] = {}
+        self.hangs = False
         self.flips = 0
         self.reconsidered: list[str] = []
 
@@ -53,6 +83,12 @@ class FakeBox:
         bundle = open_bundle(folder or Path(self.config.slots[slot].bundle))
         cache = TuningCache(Path(self.config.state_dir) / "tuning")
         return FakeGround(bundle, self.facts, RuntimeConfig(), self.engines, Aim("throughput", None), cache)
+
+    def measuring(self, ground: Ground, served: Served) -> FakeMeasuring:
+        assert served.setting is not None
+        one = FakeMeasuring(hangs=self.hangs)
+        self.measured[ground.bundle.manifest.model.version] = one
+        return one
 
     def counts_with(self) -> Mapping[str, Path]:
         return dict(self.now)

@@ -278,7 +278,7 @@ def bundle(folder: Path) -> tuple[Bundle, Artifact]:
     )
     source = Source(file="model.onnx", sha256="0" * 64)
     manifest = Manifest(created="now", converter="x", model=spec, source=source, artifacts=(artifact,))
-    return Bundle(folder / "bundle", manifest), artifact
+    return Bundle(folder / "bundle", manifest, "0" * 64), artifact
 
 
 class Site:

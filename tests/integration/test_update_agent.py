@@ -203,3 +203,33 @@ def test_who_is_on_site_can_hold_a_model_back_and_let_it_go_on(
         assert told(watcher)[-1].code == "cancelled"
         run_cli("agent.cli", "update", "--resume", "--config", config)
         assert update(tmp_path, new)[1].state == "committed"
+
+
+@pytest.mark.slow
+def test_a_model_is_measured_before_it_takes_over_also_where_the_box_is_killed_in_that(
+    tmp_path: Path, mosquitto: Mosquitto, settings: dict[str, Any]
+) -> None:
+    new = write_bundle(tmp_path / "new", version="1.1.0")
+    settings["runtime"] = {"tune": True, "threads": 1}  # leaves a choice of few lanes
+    agent = Agent(tmp_path, settings, until_end=False)
+
+    def measures(watcher: Watcher) -> bool:
+        told = [Reported.model_validate_json(payload).update for payload in watcher.payloads("/reported")]
+        progress = [one.progress for one in told if one is not None and one.state == "prepare"]
+        return any(one is not None and "measuring which setting of squares 1.1.0" in one.text for one in progress)
+
+    with Watcher(mosquitto.port) as watcher:
+        with agent:
+            watcher.wait_for(lambda: counted(watcher))
+            run_cli("agent.cli", "update", new, "--no-wait", "--config", tmp_path / "agent.toml")
+            watcher.wait_for(lambda: measures(watcher))
+            agent.wait_for_log("measuring which setting is best here")
+            agent.kill()
+        with agent:
+            for stage in ("measured here: ", "update 1: selftest", "update 1: committed"):
+                agent.wait_for_log(stage)  # what counts is measured first
+            watcher.wait_for(lambda: len(set(digests_of(counted(watcher)))) == 2)
+    log = agent.log.read_text()
+    known = log.rindex("measured here: ", 0, log.index("update 1: selftest"))
+    assert log.index("update 1: prepare") < known, "known before its self-test"
+    assert "update 1: activate" in log[known:]

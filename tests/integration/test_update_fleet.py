@@ -131,6 +131,7 @@ def test_a_released_model_that_a_document_asks_for_counts_and_the_box_says_which
             assert report.update is not None
             assert (report.update.state, report.model_revision) == ("committed", 1), report.update
             running = report.models["main"]
+            assert (running.release, running.manifest) == ("squares@1.1.0", manifest)
             bundle = json.loads((tmp_path / "operator/bundle-1.1.0/manifest.json").read_text())
             assert running.loaded_digest == bundle["artifacts"][0]["files"][0]["sha256"]
             agent.stop()
@@ -188,6 +189,33 @@ def test_the_operators_keys_come_with_the_metadata_and_an_unsigned_document_is_r
         refused = answered(watcher, lambda one: one.refused is not None).refused
         assert refused is not None
         assert refused.code == "signature_missing"
+
+
+def test_a_box_with_a_root_takes_no_unsigned_document_before_it_has_read_who_may_sign(
+    tmp_path: Path, mosquitto: Mosquitto, operator: Operator, settings: dict[str, Any]
+) -> None:
+    operator.release("1.1.0")
+    stick = tmp_path / "stick"
+    operator.run(
+        "export", "squares", "1.1.0", "--to", stick, "--target", "x86-onnxruntime", "--repository", operator.repository,
+        "--keys", operator.keys,
+    )  # fmt: skip
+    del settings["update"]["server"]
+    now = time.time()
+    plain = desired({"window_seconds": 2}, 2, issued=time_text(now), expires=time_text(now + 3600))
+
+    def refused_with(code: str) -> Callable[[Reported], bool]:
+        return lambda one: one.refused is not None and one.refused.code == code
+
+    with Watcher(mosquitto.port) as watcher, Agent(tmp_path, settings):
+        watcher.wait_for(lambda: counted(watcher))
+        watcher.publish(DESIRED, json.dumps(plain).encode(), retain=True)
+        refused = answered(watcher, refused_with("keys_awaited")).refused
+        assert refused is not None
+        assert "looked at again" in refused.reason
+        run_cli("agent.cli", "update", stick, "--model", "squares@1.1.0", "--config", tmp_path / "agent.toml")
+        assert answered(watcher, refused_with("signature_missing")).state == "local"
+        assert (tmp_path / "state/operator-keys.json").exists()
 
 
 def test_a_model_that_crashes_the_agent_again_and_again_is_taken_back(

@@ -97,11 +97,18 @@ class Box:
         releases: with its local bundle and all that is released.
         disks: for its records, and for its models; real ones where left out.
         fails: the state that goes wrong.
+        patience: seconds without progress before an attempt is given up.
     """
 
     def __init__(
-        self, folder: Path, releases: Path, disks: tuple[Disk, ShelfDisk] | None = None, fails: str | None = None
+        self,
+        folder: Path,
+        releases: Path,
+        disks: tuple[Disk, ShelfDisk] | None = None,
+        fails: str | None = None,
+        patience: float = 0.0,
     ) -> None:
+        self._patience = patience
         self.state_dir = folder / "state"
         disk, shelf_disk = disks or (Disk(self.state_dir / FOLDER), ShelfDisk(self.state_dir / FOLDER))
         config = AgentConfig.model_validate(
@@ -132,7 +139,7 @@ class Box:
     def start(self) -> None:
         table = self._steps.table()
         judges = Judges(lambda _: table["selftest"], None, lambda _: table["probation"])
-        self.updates.start(self.box, judges, UpdaterSettings(changed=self._note, patience=0.0))
+        self.updates.start(self.box, judges, UpdaterSettings(changed=self._note, patience=self._patience))
 
     def _note(self) -> None:
         with self._changed:
@@ -147,6 +154,13 @@ class Box:
         if last is None or last.number < scenario.number:
             self.want(wish_for(releases, scenario.version))
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        with self._changed:
+            while not condition():  # who is cut off tells nobody
+                assert time.monotonic() < deadline, self.updates.report()
+                self._changed.wait(0.02)
+
     def until_over(self, number: int, or_else: Callable[[], bool] = lambda: False) -> Attempt | None:
         """The attempt once it has come to its end; None where something else came first."""
 
@@ -154,11 +168,7 @@ class Box:
             found = self.updates._journal.attempt
             return or_else() or (found is not None and found.number >= number and found.is_over)
 
-        deadline = time.monotonic() + PATIENCE
-        with self._changed:
-            while not is_over():  # who is cut off tells nobody
-                assert time.monotonic() < deadline, self.updates.report()
-                self._changed.wait(0.02)
+        self.until(is_over)
         self.updates.stop(PATIENCE)
         return None if or_else() else self.updates._journal.attempt
 

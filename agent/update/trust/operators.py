@@ -8,6 +8,27 @@ from agent.disk import Disk
 from agent.remote.signing import KEYS_NAME
 from contracts.desired import OperatorKeys
 
+NONE_NAME = "no-operator-keys"
+"""Below the state directory: signed metadata was read, and it names nobody who signs desired documents."""
+
+
+def note_no_operators(disk: Disk) -> bool:
+    """Have it known that the metadata which was read names no operators; keys that were named once stay.
+
+    Args:
+        disk: the state directory.
+
+    Returns:
+        Whether that is news.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    if any((disk.directory / name).exists() for name in (KEYS_NAME, NONE_NAME)):
+        return False
+    disk.replace(NONE_NAME, b"")
+    return True
+
 
 def write_operator_keys(disk: Disk, keys: OperatorKeys) -> bool:
     """Have a folder's ``operator-keys.json`` name these keys and no others.

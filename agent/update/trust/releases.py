@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from agent.host import clock_synced
 from agent.remote.rules import Moment
-from agent.update.errors import UpdateError, UpdateWaitsError
+from agent.update.errors import UpdateError, UpdateWaitsError, storage_problem
 from agent.update.ports import Release, Transport
 from agent.update.trust.release import as_release, check_names, unknown
 from agent.update.trust.rules import (
@@ -28,7 +28,7 @@ from agent.update.trust.rules import (
     expiry_warning,
     raised,
 )
-from agent.update.trust.store import TrustStore, storage_problem
+from agent.update.trust.store import TrustStore
 from contracts.desired import OperatorKeys
 from contracts.errors import RuntimeMissingError, StorageError
 from contracts.release import manifest_path, model_role

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from agent.disk import Disk
 from agent.records import RecordDamagedError, Records
-from agent.update.errors import UpdateError
+from agent.update.errors import UpdateError, storage_problem
 from agent.update.trust.rules import Floors, newest
 from contracts.errors import StorageError
 
@@ -95,11 +94,6 @@ class TrustStore:
                 self._metadata.replace(name, files[name])
         except StorageError as error:
             raise storage_problem(error) from error
-
-
-def storage_problem(error: StorageError) -> UpdateError:
-    """What a disk that cannot be written means for an update."""
-    return UpdateError("no_space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "storage", str(error))
 
 
 def _order(name: str) -> tuple[int, int]:

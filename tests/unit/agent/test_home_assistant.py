@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.home_assistant import HomeAssistant, components, discovery_topic, document
+from agent.home_assistant import HomeAssistant, components, document
 from agent.mqtt.ports import ForeignTopic, Received
 from contracts.config import AgentConfig
 from contracts.documents import MachineModel, read_document
@@ -20,7 +20,7 @@ from contracts.health import CameraHealth, Health, SheddingState, StageLatency, 
 from contracts.messages import CameraState, StateNow
 from contracts.model_spec import ModelSpec
 from contracts.output_spec import ClassesOutput, HeadSpec
-from contracts.topics import Topic
+from contracts.topics import Topic, discovery_topic
 
 jinja2 = pytest.importorskip("jinja2", reason="Home Assistant's templates are tried where the whole is tested")
 
@@ -335,4 +335,4 @@ def test_a_prefix_that_is_no_topic_is_refused(prefix: str) -> None:
 def test_the_topic_is_where_home_assistant_looks() -> None:
     config = a_config(prefix="ha/test")
     assert config.home_assistant is not None
-    assert discovery_topic(config.home_assistant, "box") == "ha/test/device/box/config"
+    assert discovery_topic(config.home_assistant.prefix, "box") == "ha/test/device/box/config"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def test_an_unchanged_bundle_opens_and_gives_its_entry(tmp_path: Path) -> None:
     bundle = open_bundle(make_bundle(tmp_path / "b"))
     bundle.check()
     assert bundle.entry(bundle.manifest.artifacts[0]).read_bytes() == b"x86-onnxruntime/fp32"
+
+
+def test_a_bundle_is_known_by_the_digest_of_its_manifests_bytes(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path / "b")
+    assert open_bundle(path).manifest_sha256 == hashlib.sha256((path / "manifest.json").read_bytes()).hexdigest()
 
 
 def test_a_changed_byte_in_any_file_is_refused_with_the_file(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cameras.addresses import shown
 from agent.cameras.gstreamer import _reason, parse_pipeline
 from agent.cameras.table import check_source, kind_of
+from contracts.addresses import shown
 from contracts.config import CameraConfig
 from contracts.errors import WrittenError
 

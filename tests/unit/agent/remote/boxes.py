@@ -79,13 +79,14 @@ class Box:
         self.monotonic = 1000.0
         self.synced: bool | None = True
         self.reachable: set[str] | None = None
+        self.keys_awaited = False
         self.reports: list[Reported] = []
         self.boot()
 
     def boot(self) -> None:
         """Start the agent."""
         clock = Clock(lambda: self.wall, lambda: self.monotonic, lambda: self.synced)
-        settings = RemoteSettings("boot", self.keys, check=RunCheck(), clock=clock)
+        settings = RemoteSettings("boot", self.keys, lambda: self.keys_awaited, check=RunCheck(), clock=clock)
         self.remote = RemoteConfig(self.local, RemoteStore(self.disk), settings)
         self.applier = FakeApplier(self.remote.config)
         self.applier.reachable = self.reachable

@@ -240,6 +240,27 @@ def test_an_envelope_without_a_key_here_is_refused(box: Box) -> None:
     assert refusal(box, {"payload": "e30=", "payloadType": "x", "signatures": []}).code == "no_operator_key"
 
 
+@pytest.mark.parametrize("document", [desired(), {"payload": "e30=", "payloadType": "x", "signatures": []}])
+def test_while_nobody_knows_who_may_sign_nothing_is_taken(box: Box, document: dict[str, Any]) -> None:
+    box.keys_awaited = True
+    refused = refusal(box, document)
+    assert refused.code == "keys_awaited"
+    assert "unsigned_documents" in refused.reason
+
+
+def test_a_document_that_came_before_it_was_known_who_may_sign_is_looked_at_once_it_is(box: Box) -> None:
+    box.keys_awaited = True
+    refusal(box, desired({"window_seconds": 5}))
+    box.remote.try_again()
+    answer = box.turn().refused
+    assert answer is not None
+    assert answer.code == "keys_awaited", "nothing is known yet"
+    box.keys_awaited = False
+    box.remote.try_again()
+    assert box.turn().refused is None
+    assert box.remote.config.window_seconds == 5
+
+
 def test_only_the_newest_of_many_waiting_documents_count(box: Box) -> None:
     for revision in range(1, 21):
         box.remote.offer(as_bytes(desired({"window_seconds": revision}, revision=revision)))

@@ -12,11 +12,16 @@ from agent.remote.refusals import DocumentRefusedError
 from agent.remote.store import RemoteStore
 from contracts.desired import WrongField
 from contracts.errors import StorageError, WrittenError
+from contracts.update import UpdateProgress, UpdateReport, UpdateState
 from tests.fakes.disk import FakeDisk, PowerCut
 from tests.unit.agent.remote.boxes import Box, desired, local
 
 MOVE = {"broker": {"host": "new.example"}}
 OLD, NEW = "old.example:1883", "new.example:1883"
+
+
+def update(state: UpdateState, text: str, fraction: float | None) -> UpdateReport:
+    return UpdateReport(attempt=1, state=state, progress=UpdateProgress(text=text, fraction=fraction))
 
 
 @pytest.fixture
@@ -68,6 +73,40 @@ def test_trouble_that_comes_and_goes_is_not_reported_at_every_turn(box: Box) -> 
         box.applier.problems = [WrongField(path="camera.gate.source", problem="gone")] if number % 2 else []
         box.turn(0.5)
     assert len(box.reports) - before <= 2
+
+
+def test_of_a_long_download_each_tenth_is_reported_and_the_state_it_leads_to(box: Box) -> None:
+    box.turn(10)
+    before = len(box.reports)
+    for megabytes in range(101):
+        box.applier.update = update("fetch", f"{megabytes} of 100 MB", megabytes / 100)
+        box.turn(10)
+    fractions = [
+        report.update.progress.fraction for report in box.reports[before:] if report.update and report.update.progress
+    ]
+    assert fractions == [number / 10 for number in range(11)]
+    box.applier.update = update("verify", "checking", None)
+    told = box.turn(10).update
+    assert told is not None
+    assert told.state == "verify"
+
+
+def test_words_without_a_fraction_are_reported(box: Box) -> None:
+    for text in ("looking for cars 1.1.0", "waits for 02:00"):
+        box.applier.update = update("resolve", text, None)
+        told = box.turn(10).update
+        assert told is not None
+        assert told.progress is not None
+        assert told.progress.text == text
+
+
+def test_reports_are_numbered_from_one_in_each_boot(box: Box) -> None:
+    box.send(desired())
+    box.turn(10)
+    box.send(desired(revision=2))
+    assert [report.seq for report in box.reports] == [1, 2, 3]
+    box.boot()
+    assert box.reports[-1].seq == 1
 
 
 def test_a_change_of_the_connection_stays_once_the_broker_was_reached(box: Box) -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.remote.layers import Layer, effective, merge
-from agent.remote.names import leaves
+from agent.remote.layers import Layer, effective
 from agent.remote.plan import IN_PLACE, plan_changes
 from agent.remote.refusals import DocumentRefusedError
 from contracts.config import AgentConfig, CameraConfig, StatesConfig
@@ -61,30 +60,10 @@ def test_a_higher_layer_wins_and_a_secret_of_a_lower_one_stays() -> None:
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
-ROWS = st.lists(
-    st.fixed_dictionaries({"id": NAMES}, optional={"fps": st.integers(1, 9), "enabled": st.booleans()}),
-    unique_by=lambda row: row["id"],
-)
-DOCUMENTS = st.fixed_dictionaries(
-    {}, optional={"camera": ROWS, "window_seconds": st.integers(1, 9), "labels": st.dictionaries(NAMES, NAMES)}
-)
 
 
-@settings(max_examples=50, deadline=None)
-@given(DOCUMENTS, DOCUMENTS)
-def test_every_value_of_the_upper_layer_and_no_other_one_replaces_one_below(
-    under: dict[str, object], over: dict[str, object]
-) -> None:
-    def set_by(document: dict[str, object]) -> dict[tuple[str, ...], object]:
-        return {path: value for path, value in leaves(document).items() if value not in ({}, [])}
-
-    assert set_by(merge(under, over)) == set_by(under) | set_by(over)
-
-
-@settings(max_examples=50, deadline=None)
-@given(DOCUMENTS, DOCUMENTS, DOCUMENTS)
-def test_merging_is_associative(a: dict[str, object], b: dict[str, object], c: dict[str, object]) -> None:
-    assert merge(merge(a, b), c) == merge(a, merge(b, c))
+def test_a_label_may_be_called_as_a_list_of_rows_is() -> None:
+    assert remote(labels={"zone": "north", "camera": "east"}).labels == {"zone": "north", "camera": "east"}
 
 
 def test_nothing_changes_where_nothing_differs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import random
 import threading
 from collections.abc import Iterator
@@ -252,6 +253,35 @@ def test_a_disk_that_takes_nothing_more_holds_no_bad_model_in_place(rig: Rig) ->
     full.steps.wait_for("rolling_back")
     full.until("rolled_back")
     full.updater.stop(20)
+
+
+def full_disk() -> StorageError:
+    return StorageError("/state/update/active", OSError(errno.ENOSPC, "No space left on device"))
+
+
+def test_a_full_disk_is_waited_for_before_a_model_takes_over_and_the_gate_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.update.updater._FIRST_PAUSE", 0.01)
+    gates: list[str] = []
+    one = Rig()
+    one.settings = replace(one.settings, patience=0.0, gate=lambda: gates.append(one.kept().state))
+    one.updater = Updater(one.journal, one.steps.table(), one.settings)
+    one.steps.fail("activate", full_disk(), full_disk())
+    one.start()
+    one.updater.want(wish())
+    one.until("committed")
+    one.updater.stop(20)
+    assert one.steps.done[-4:] == ["activate", "activate", "activate", "probation"]
+    assert gates == ["shadow", "activate", "activate"]
+
+
+def test_what_it_waits_for_on_a_full_disk_is_told_with_what_to_do(rig: Rig) -> None:
+    rig.steps.fail("activate", full_disk())
+    rig.updater.want(wish())
+    report = rig.until_it_waits()
+    assert (report.state, report.code) == ("activate", "no_space")
+    assert "free some space" in report.reason
 
 
 def test_somebody_on_site_can_end_what_touched_nothing(rig: Rig) -> None:

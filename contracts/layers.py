@@ -1,4 +1,7 @@
-"""How a value of the configuration is called: cameras by their ids, lines and zones by their names."""
+"""Layers of a configuration lie over one another, merged by name: cameras by their ids, lines and zones by their names.
+
+The box and the fleet merge in this one way.
+"""
 
 from __future__ import annotations
 
@@ -55,3 +58,25 @@ def named_location(location: Sequence[int | str], document: object) -> Path:
 def _name(key: str, row: object) -> str | None:
     name = row.get(NAME_KEYS.get(key, "")) if isinstance(row, Mapping) else None
     return name if isinstance(name, str) and _ID.fullmatch(name) else None
+
+
+def merge(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """Tables key by key, cameras, lines and zones by name; any other value replaces the one below."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = under.get(key)
+        if key in NAME_KEYS and isinstance(value, list | tuple):  # a label may be called "zone", its value is a text
+            merged[key] = _merge_rows(NAME_KEYS[key], below if isinstance(below, list | tuple) else (), value)
+        elif isinstance(value, Mapping):
+            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_rows(name_key: str, under: Sequence[object], over: Sequence[object]) -> list[dict[str, object]]:
+    rows: dict[object, dict[str, object]] = {}
+    for row in (*under, *over):
+        assert isinstance(row, Mapping)
+        rows[row[name_key]] = merge(rows.get(row[name_key], {}), row)
+    return list(rows.values())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cameras.addresses import redacted, scheme_of, shown
+from contracts.addresses import redacted, scheme_of, shown
 
 
 @pytest.mark.parametrize(
