@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from securesystemslib.dsse import Envelope
+from securesystemslib.signer import Signer
 
 from contracts.desired import ENVELOPE_TYPE, LARGEST_DOCUMENT, Desired, OperatorKey
 from contracts.documents import read_document
@@ -29,16 +30,27 @@ def sign_desired(path: Path, keyring: Keyring, name: str) -> str:
         KeyFileError: it is no operator's key, or cannot be opened.
     """
     read_document(Desired, load_json(path), str(path))
-    info = _operator(keyring, name)
-    signer = keyring.signer(info.keyid)
-    if signer is None:
-        raise KeyFileError(f"key {info.name}", "its private file is not here", "name its folder with --keys")
+    signer = operator_signer(keyring, name)
     envelope = Envelope(path.read_bytes(), ENVELOPE_TYPE, {})
     envelope.sign(signer)
     text = json.dumps(envelope.to_dict())
     if len(text) > LARGEST_DOCUMENT:
         raise DocumentError(str(path), [f"signed it has {len(text)} bytes, boxes take {LARGEST_DOCUMENT}; shorten it"])
     return text
+
+
+def operator_signer(keyring: Keyring, name: str) -> Signer:
+    """What signs with an operator's key.
+
+    Raises:
+        UnknownNameError: there is no such key.
+        KeyFileError: it is no operator's key, or cannot be opened.
+    """
+    info = _operator(keyring, name)
+    signer = keyring.signer(info.keyid)
+    if signer is None:
+        raise KeyFileError(f"key {info.name}", "its private file is not here", "name its folder with --keys")
+    return signer
 
 
 def operator_keys(keyring: Keyring) -> dict[str, OperatorKey]:

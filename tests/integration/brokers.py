@@ -22,6 +22,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from typing_extensions import Self
 
+PASSWORD = "correct-horse"
 PATIENCE = 60.0  # seconds; only a failing test waits that long
 
 
@@ -31,13 +32,17 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait for something that nobody tells of.
+
+    Args:
+        condition: that it is there.
+        patience: seconds; a failing test waits that long.
 
     Raises:
         AssertionError: it did not happen within the patience.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         threading.Event().wait(0.01)
@@ -167,6 +172,15 @@ class OldBroker:
             process.kill()
 
 
+def password_file(path: Path, names: Iterable[str]) -> Path:
+    """A file for Mosquitto with these users, all with `PASSWORD`; names that its own tool refuses are possible."""
+    path.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", path, "x", PASSWORD], check=True, capture_output=True)
+    secret = path.read_text().partition(":")[2]
+    path.write_text("".join(f"{name}:{secret}" for name in names))
+    return path
+
+
 @dataclass(frozen=True)
 class Message:
     """What a watcher received."""
@@ -184,9 +198,10 @@ class Watcher:
         topic: what it subscribes to.
         client_id: a random one by default.
         qos: of its subscription.
+        user: whom it logs in as, with `PASSWORD`; nobody by default.
     """
 
-    def __init__(self, port: int, topic: str = "#", client_id: str = "", qos: int = 1) -> None:
+    def __init__(self, port: int, topic: str = "#", client_id: str = "", qos: int = 1, user: str = "") -> None:
         self.messages: list[Message] = []
         self.is_lost = False
         self._qos = qos
@@ -194,6 +209,8 @@ class Watcher:
         self._topic = topic
         self._listens = False
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
+        if user:
+            self._client.username_pw_set(user, PASSWORD)
         self._client.on_connect = self._subscribe
         self._client.on_subscribe = self._note_subscription
         self._client.on_message = self._note_message

@@ -1,0 +1,73 @@
+"""What boxes tell, held against what they should run: a hello is answered, and a box that is ahead is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from fleet.configuration.layers import depends_on
+from fleet.inventory.device import Device
+from fleet.store import stale
+from fleet.store import wanted as store
+from fleet.store.devices import Told
+from fleet.wanted.rules import standing
+
+_BURST = 10  # hellos of a box that are answered at once
+_REFILL_MS = 10_000  # until one more is; a box that says hello in a loop costs no more than that
+
+
+class WantedWatch:
+    """Concludes from what boxes told (a `fleet.store.devices.Observer`)."""
+
+    def __init__(self) -> None:
+        self._answered: dict[str, tuple[float, int]] = {}  # box to the answers it has left, and when that was
+
+    def __call__(self, connection: Connection, told: Sequence[Told], known: Mapping[str, Device]) -> None:
+        """See `_watch`."""
+        _watch(connection, told, known, self._may_answer)
+
+    def _may_answer(self, device: str, now_ms: int) -> bool:
+        left, at_ms = self._answered.get(device, (float(_BURST), now_ms))
+        left = min(float(_BURST), left + max(0, now_ms - at_ms) / _REFILL_MS)
+        self._answered[device] = (left - 1 if left >= 1 else left, now_ms)
+        return left >= 1
+
+
+def _watch(
+    connection: Connection,
+    told: Sequence[Told],
+    known: Mapping[str, Device],
+    may_answer: Callable[[str, int], bool],
+) -> None:
+    """Note what follows from what boxes told.
+
+    A box whose labels, class, facts or version changed may be meant by other layers, so that is worked out anew. One
+    that says hello and does not run what it should gets its document again, whatever the broker remembers.
+    """
+    now_ms = max(each.at_ms for each in told)
+    changed = [each.device.device for each in told if _differs(known.get(each.device.device), each.device)]
+    stale.mark_stale(connection, changed, now_ms)
+    revisions = store.revisions(connection, (each.device.device for each in told))
+    again: list[str] = []
+    flipped: dict[bool, list[str]] = {False: [], True: []}
+    for each in told:
+        device = each.device.device
+        if device not in revisions:
+            continue
+        wanted, was_ahead = revisions[device]
+        stands = standing(each.device, wanted)
+        if each.greeted and stands == "behind" and may_answer(device, now_ms):
+            again.append(device)
+        if (stands == "ahead") != was_ahead:
+            flipped[not was_ahead].append(device)
+    store.say_again(connection, again, now_ms)
+    for ahead, ids in flipped.items():
+        store.set_ahead(connection, ids, ahead=ahead)
+
+
+def _differs(before: Device | None, now: Device) -> bool:
+    """Whether what queries may ask for differs; what changes with every message is not among it."""
+    if before is None:
+        return True
+    return depends_on(before) != depends_on(now)
