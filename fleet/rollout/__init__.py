@@ -1,0 +1,1 @@
+"""Rolling a release out: what is planned, judged and allowed. Pure: no database, no clock."""

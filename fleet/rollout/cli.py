@@ -1,0 +1,323 @@
+"""edgetally-fleet rollout: planning a rollout, making it, watching it, and stepping in."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contracts.errors import UnknownNameError, WrittenError
+from fleet import inventory_options
+from fleet.clock import wall_ms
+from fleet.inventory_options import DEFAULT_DATABASE, Database
+from fleet.publishing import options
+from fleet.publishing.options import DEFAULT_KEYS, Address, Json, Keys, Root
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fleet.rollout.boxes import BoxState
+    from fleet.rollout.creating import Planned
+    from fleet.rollout.rules import Action
+    from fleet.rollout.spec import RolloutSpec
+    from fleet.store.audit import Author
+
+app = typer.Typer(help="Roll a released model out in waves, watch it, and step in.", no_args_is_help=True)
+
+_REFRESH = 1.0  # seconds between two looks of `watch`
+
+Number = Annotated[int, typer.Argument(help="Number of the rollout; `rollout list` shows them.")]
+As = Annotated[str | None, typer.Option("--as", help="Who does it, for the audit log. Default: who is logged in.")]
+Revision = Annotated[
+    int | None, typer.Option("--if-revision", help="Only where nobody changed it since it had this revision.")
+]
+
+
+@app.command()
+def create(
+    model: Annotated[str, typer.Option(help="The release, as NAME@VERSION.", metavar="NAME@VERSION")],
+    repository: Address,
+    select: Annotated[str, typer.Option(help="Which boxes: `site=taipei & target~jetson-*`. Default: all.")] = "",
+    slot: Annotated[str, typer.Option(help="Of the boxes, that gets the model.")] = "main",
+    waves: Annotated[
+        str | None,
+        typer.Option(help="Boxes of each hardware class, or shares of it, with those before. Default: 1,5%,25%,100%."),
+    ] = None,
+    risk: Annotated[
+        str | None, typer.Option(help="Instead of --waves: waves that exclude this failure rate before all get it.")
+    ] = None,
+    soak: Annotated[str, typer.Option(help="How long a wave goes on before the next is opened.")] = "30m",
+    max_failed: Annotated[str, typer.Option(help="Share of boxes that may fail.")] = "1%",
+    min_committed: Annotated[str, typer.Option(help="Share of the reached boxes that must run it.")] = "90%",
+    max_silent: Annotated[str, typer.Option(help="Share of the reached boxes that may fall silent.")] = "5%",
+    silent_after: Annotated[str, typer.Option(help="From when on a box that says nothing is silent.")] = "15m",
+    deadline: Annotated[str, typer.Option(help="From when on a box that comes to no end is silent.")] = "26h",
+    retries: Annotated[int, typer.Option(min=0, max=100, help="For boxes that fail for the moment.")] = 1,
+    halt: Annotated[str, typer.Option(help="What a halt stops: `class`, or `all` of it.")] = "class",
+    on_halt: Annotated[str, typer.Option(help="What follows: `pause` until somebody acts, or `revert`.")] = "pause",
+    max_drift: Annotated[
+        str | None, typer.Option(help="How far counts may move against boxes that were not updated. Default: no limit.")
+    ] = None,
+    penalty: Annotated[str, typer.Option(help="How long no rollout takes a box that failed.")] = "1d",
+    database: Database = DEFAULT_DATABASE,
+    keys: Keys = DEFAULT_KEYS,
+    root: Root = None,
+    author: As = None,
+    *,
+    approval: Annotated[bool, typer.Option("--approval", help="Wait until somebody approves it.")] = False,
+    standing: Annotated[bool, typer.Option("--standing", help="Boxes that come later and fit get it too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Plan a rollout, show what it will do and prove, and start it.
+
+    Each hardware class goes through the waves by itself, from its canaries on. A gate between two waves looks at four
+    numbers: boxes that run it, that failed, that fell silent, that are at it.
+
+    Example: `edgetally-fleet rollout create --model vehicle-density@1.1.0 --select 'site=taipei' --waves 1,5%,25%,100%
+    --soak 30m --max-failed 1% --repository /srv/models --dry-run`
+    """
+    opened = inventory_options.opened(database)
+    from fleet.rollout.asking import Asked, plan_asked, proposal_lines, release_name
+    from fleet.rollout.creating import create_rollout
+    from fleet.rollout.release import find
+    from fleet.rollout.show import plan_document
+
+    asked = Asked(
+        release=model,
+        query=select,
+        slot=slot,
+        waves=waves,
+        risk=risk,
+        soak=soak,
+        max_failed=max_failed,
+        min_committed=min_committed,
+        max_silent=max_silent,
+        silent_after=silent_after,
+        deadline=deadline,
+        retries=retries,
+        halt=halt,
+        on_halt=on_halt,
+        max_drift=max_drift,
+        penalty=penalty,
+        approval=approval,
+        standing=standing,
+    )
+    name, version = release_name(model)
+    release = find(options.repository(repository, keys, root), name, version)
+    spec, planned, proposal = plan_asked(opened, asked, release, wall_ms())
+    if proposal is not None and not as_json:
+        typer.echo("\n".join(proposal_lines(proposal, risk or "")))
+    if not as_json:
+        _print_plan(spec, planned)
+    if dry_run or not _confirmed(planned.boxes, yes=yes or as_json):
+        if as_json:
+            options.print_json(plan_document(planned))
+        return
+    number, planned = create_rollout(opened, spec, release, _author(author), wall_ms())
+    if as_json:
+        options.print_json({"id": number, **plan_document(planned)})
+        return
+    then = f"approve {number}` starts it" if approval else f"watch {number}` shows how it goes"
+    typer.echo(f"rollout {number} is made; `edgetally-fleet rollout {then}")
+
+
+@app.command(name="list")
+def list_rollouts(
+    database: Database = DEFAULT_DATABASE,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest so many.")] = 20,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List rollouts, newest first.
+
+    Example: `edgetally-fleet rollout list --database fleet.db`
+    """
+    opened = inventory_options.opened(database)
+    from fleet.rollout.show import rollout_document, rollouts_table
+    from fleet.rollout.view import newest
+
+    found = newest(opened, limit)
+    if as_json:
+        options.print_json([rollout_document(each) for each in found])
+    else:
+        _print(rollouts_table(found))
+
+
+@app.command()
+def show(number: Number, database: Database = DEFAULT_DATABASE, *, as_json: Json = False) -> None:
+    """Show how a rollout stands: each hardware class with its wave and gate, and what happened.
+
+    Example: `edgetally-fleet rollout show 7 --database fleet.db`
+    """
+    opened = inventory_options.opened(database)
+    from fleet.rollout.show import rollout_screen, view_document
+    from fleet.rollout.view import view
+
+    found = view(opened, number, wall_ms())
+    if as_json:
+        options.print_json(view_document(found))
+    else:
+        _print(rollout_screen(found, wall_ms()))
+
+
+@app.command()
+def watch(number: Number, database: Database = DEFAULT_DATABASE) -> None:
+    """Watch a rollout until it ends or halts; Ctrl-C ends only the view. Exit code 1 where it is not completed.
+
+    Example: `edgetally-fleet rollout watch 7 --database fleet.db`
+    """
+    opened = inventory_options.opened(database)
+    from rich.live import Live
+
+    from fleet.rollout.rules import ENDS
+    from fleet.rollout.show import rollout_screen
+    from fleet.rollout.view import view
+
+    found = view(opened, number, wall_ms())
+    with Live(rollout_screen(found, wall_ms()), auto_refresh=False) as live:
+        while found.rollout.state not in {*ENDS, "halted"}:
+            time.sleep(_REFRESH)
+            found = view(opened, number, wall_ms())
+            live.update(rollout_screen(found, wall_ms()), refresh=True)
+    if found.rollout.state != "completed":
+        raise typer.Exit(1)
+
+
+@app.command()
+def boxes(
+    number: Number,
+    state: Annotated[list[str] | None, typer.Option(help="Only boxes in this state; may be repeated.")] = None,
+    database: Database = DEFAULT_DATABASE,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest changes first.")] = 100,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List boxes of a rollout, and why each stands as it does.
+
+    Example: `edgetally-fleet rollout boxes 7 --state failed --database fleet.db`
+    """
+    opened = inventory_options.opened(database)
+    from fleet.rollout.show import box_document, boxes_table
+    from fleet.store import rollouts as store
+
+    states = _states(state or ())
+    with opened.reading() as connection:
+        found = store.boxes(connection, number, limit, states)
+    if as_json:
+        options.print_json([box_document(each) for each in found])
+    else:
+        _print(boxes_table(found))
+
+
+@app.command()
+def approve(
+    number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None
+) -> None:
+    """Start a rollout that waits for approval.
+
+    Example: `edgetally-fleet rollout approve 7`
+    """
+    _act(database, number, "approve", author, revision)
+
+
+@app.command()
+def pause(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
+    """Offer it to no further box for now; boxes that are at it go on.
+
+    Example: `edgetally-fleet rollout pause 7`
+    """
+    _act(database, number, "pause", author, revision)
+
+
+@app.command()
+def resume(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
+    """Go on after a pause, or after a halt: then the boxes that failed or are silent so far are accepted.
+
+    Example: `edgetally-fleet rollout resume 7`
+    """
+    _act(database, number, "resume", author, revision)
+
+
+@app.command()
+def retry(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
+    """Offer it again to the boxes that failed.
+
+    Example: `edgetally-fleet rollout retry 7`
+    """
+    _act(database, number, "retry", author, revision)
+
+
+@app.command()
+def abort(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
+    """End it: boxes that run it keep it, boxes that are at it get their earlier model, no further box gets it.
+
+    Example: `edgetally-fleet rollout abort 7`
+    """
+    _act(database, number, "abort", author, revision)
+
+
+@app.command()
+def revert(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
+    """Give every box back the model that it ran before.
+
+    Example: `edgetally-fleet rollout revert 7`
+    """
+    _act(database, number, "revert", author, revision)
+
+
+def _act(database: str, number: int, action: Action, author: str | None, revision: int | None) -> None:
+    opened = inventory_options.opened(database)
+    from fleet.rollout.acting import act
+
+    changed = act(opened, number, action, _author(author), wall_ms(), revision=revision)
+    typer.echo(f"rollout {number} is {changed.state} now (revision {changed.revision})")
+
+
+def _print_plan(spec: RolloutSpec, planned: Planned) -> None:
+    from fleet.rollout.show import plan_table
+
+    typer.echo(f"{spec.model} {spec.version} to {planned.boxes} boxes, waves {','.join(map(str, spec.waves))}:")
+    _print(plan_table(planned))
+    for note in planned.notes:
+        typer.echo(f"note: {note}")
+
+
+def _confirmed(boxes: int, *, yes: bool) -> bool:
+    if not boxes:
+        raise WrittenError("no box would get it; look at --select, and at the notes above")
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise WrittenError("this changes boxes, so it asks first; give --yes where nobody can answer, or --dry-run")
+    return typer.confirm(f"Start it on {boxes} boxes?")
+
+
+def _states(names: Sequence[str]) -> list[BoxState]:
+    from fleet.rollout.boxes import BOX_STATES
+
+    known = {state: state for state in BOX_STATES}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("state of a box", name, known)
+    return [known[name] for name in BOX_STATES if name in names]
+
+
+def _author(name: str | None) -> Author:
+    from fleet.store.audit import Author
+
+    return Author(name or getpass.getuser(), "cli")
+
+
+def _print(what: RenderableType) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # of a file or pipe, which nobody can widen
+    console.print(what)
