@@ -1,0 +1,106 @@
+"""How often something may be asked: in this process's memory, bounded, and never forever.
+
+Several consoles on one database count each by itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+
+_MOST_KEYS = 10_000
+
+
+class Bucket:
+    """Lets so many through at once, and then so many a second; for use by several threads at once.
+
+    Args:
+        most: at once.
+        seconds: until all of them came back.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, most: int, seconds: float, clock: Clock = time.monotonic) -> None:
+        self._most = float(most)
+        self._rate = most / seconds
+        self._clock = clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, key: str) -> float:
+        """Let one through: 0; or the seconds until one may come again."""
+        with self._lock:
+            left = self._now(key)
+            if left < 1.0:
+                return (1.0 - left) / self._rate
+            self._set(key, left - 1.0)
+            return 0.0
+
+    def give_back(self, key: str) -> None:
+        """One that was taken does not count."""
+        with self._lock:
+            self._set(key, min(self._most, self._now(key) + 1.0))
+
+    def _now(self, key: str) -> float:
+        left, at = self._left.get(key, (self._most, 0.0))
+        return min(self._most, left + (self._clock() - at) * self._rate)
+
+    def _set(self, key: str, left: float) -> None:
+        self._left[key] = (left, self._clock())
+        self._left.move_to_end(key)
+        while len(self._left) > _MOST_KEYS:
+            self._left.popitem(last=False)
+
+
+class LoginLimit:
+    """How often a password may be tried: by address, by user, and by both.
+
+    A stranger who tries a user's name all day delays only addresses that the user never signed in from: the others are
+    judged by themselves.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._pairs = Bucket(5, 60.0, clock)
+        self._addresses = Bucket(20, 60.0, clock)
+        self._users = Bucket(30, 60.0, clock)
+        self._trusted: OrderedDict[str, None] = OrderedDict()
+
+    def begin(self, user: str, address: str) -> float:
+        """A try begins: 0; or the seconds to wait, and it does not begin."""
+        net = network(address)
+        pair = f"{net} {user}"
+        wait = self._addresses.take(net) or self._pairs.take(pair)
+        if wait or pair in self._trusted:
+            return wait
+        return self._users.take(user)
+
+    def succeeded(self, user: str, address: str) -> None:
+        """The password was right: the try does not count."""
+        net = network(address)
+        pair = f"{net} {user}"
+        self._addresses.give_back(net)
+        self._pairs.give_back(pair)
+        if pair not in self._trusted:
+            self._users.give_back(user)
+        self._trusted[pair] = None
+        while len(self._trusted) > _MOST_KEYS:
+            self._trusted.popitem(last=False)
+
+
+def network(address: str) -> str:
+    """What an address is counted under: itself, or of IPv6 the 64 bits that a connection is given at least."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if found.version == 4:  # noqa: PLR2004 - IPv4
+        return str(found)
+    return str(ipaddress.ip_network((found, 64), strict=False))
