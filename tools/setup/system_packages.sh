@@ -3,7 +3,7 @@
 # Where it may not install it says what is missing and how to get it, and fails only in CI.
 set -euo pipefail
 packages=(
-  mosquitto mosquitto-clients nginx-light openssl chromium libfaketime gcc libc6-dev
+  mosquitto mosquitto-clients nats-server nginx-light openssl postgresql chromium libfaketime gcc libc6-dev
   python3-gi gir1.2-gst-rtsp-server-1.0
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
 )
@@ -19,7 +19,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 if command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }; then
   echo "installing system packages for the tests: ${missing[*]}"
-  # The packaged broker must not start: the tests start their own on a free port.
+  # The packaged brokers must not start: the tests start their own on a free port.
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
