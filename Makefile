@@ -19,10 +19,10 @@ demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://â
 	@$(BIN)/python -m tools.demo $(ARGS)
 
 test: $(VENV)/.dev system-packages toolchains ## every behaviour, some 16 minutes on two cores
-	@$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu' $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu' $(ARGS)
 
 test-full: $(VENV)/.dev system-packages toolchains ## also the soaks and long crash tables
-	@$(BIN)/python -m pytest -n 2 -m 'not gpu' $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu' $(ARGS)
 
 bench: $(VENV)/.dev ## measure this machine beside the bare runtimes
 	@$(BIN)/python -m tools.bench $(ARGS)

@@ -11,24 +11,43 @@ from typing import Annotated
 
 import typer
 
+from contracts.errors import WrittenError, did_you_mean
 from contracts.version import VERSION
+from fleet import inventory_options
+from fleet.access.cli import token_app, user_app
+from fleet.broker.cli import app as broker_app
+from fleet.clock import wall_ms
+from fleet.configuration import cli as configuration_cli
+from fleet.console.cli import console
+from fleet.database_cli import app as database_app
+from fleet.inventory_options import DEFAULT_DATABASE, Broker, Database
 from fleet.publishing import options
 from fleet.publishing.keys_cli import app as keys_app
 from fleet.publishing.options import DEFAULT_KEYS, Address, Expires, Json, Keys, Root, RootKeys
 from fleet.publishing.repository_cli import app as repository_app
-from runtime.console import run_program
+from fleet.rollout.cli import app as rollout_app
+from runtime.console import LogLevel, log_to_stderr, run_program
 
 app = typer.Typer(
     name="edgetally-fleet",
-    help="Releases models to boxes: keys, the repository that boxes fetch from, and signed documents.",
+    help="For who runs many boxes: which there are, their configuration, releasing models, keys and signatures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 app.add_typer(keys_app, name="keys")
 app.add_typer(repository_app, name="repository")
+app.add_typer(database_app, name="database")
+app.add_typer(rollout_app, name="rollout")
+app.add_typer(configuration_cli.app, name="config")
+app.command()(configuration_cli.audit)
+app.add_typer(user_app, name="user")
+app.add_typer(token_app, name="token")
+app.command()(console)
+app.add_typer(broker_app, name="broker")
 
 _MEGABYTE = 1_000_000
+_DAY_MS = 86_400_000
 
 Model = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Its version.")]
@@ -38,7 +57,7 @@ Version = Annotated[str, typer.Argument(help="Its version.")]
 def program(
     *, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False
 ) -> None:
-    """Releases models to boxes: keys, the repository that boxes fetch from, and signed documents."""
+    """For who runs many boxes: which there are, their configuration, releasing models, keys and signatures."""
     if version:
         sys.stdout.write(f"edgetally-fleet {VERSION}\n")
         raise typer.Exit
@@ -167,6 +186,104 @@ def sign(
         out.write_text(text + "\n")
     except OSError as error:
         raise StorageError(str(out), error) from error
+
+
+@app.command()
+def serve(
+    broker: Broker,
+    database: Database = DEFAULT_DATABASE,
+    username: Annotated[str | None, typer.Option(help="At the broker.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File that holds the password.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="PEM file of who signed the broker's certificate.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="PEM file of a client certificate.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    client_id: Annotated[str, typer.Option(help="The broker keeps a session under it; one program at a time.")] = (
+        "edgetally-fleet"
+    ),
+    most_devices: Annotated[int, typer.Option(min=1, help="Boxes that are taken in at most.")] = 100_000,
+    keys: Annotated[
+        Path | None, typer.Option(help="Folder of keys; what boxes should run is signed with an operator's key of it.")
+    ] = None,
+    operator_key: Annotated[str, typer.Option(help="Name of an operator's key; `operator`: the newest.")] = "operator",
+    document_days: Annotated[
+        int, typer.Option(min=1, max=3650, help="Days until boxes that were away do not take a document any more.")
+    ] = 60,
+    takeover: Annotated[
+        float, typer.Option(min=1, help="Seconds until another controller goes on where this one is gone.")
+    ] = 10.0,
+    log_level: Annotated[LogLevel, typer.Option(help="What is logged to stderr.")] = "info",
+    *,
+    tls: Annotated[bool, typer.Option("--tls", help="Encrypt; implied by --ca and --certificate.")] = False,
+) -> None:
+    """Take in what boxes tell of themselves, give them what they should run, and move rollouts on.
+
+    It runs until SIGTERM or Ctrl-C. Several may run on one database, for where one dies.
+
+    Example: `edgetally-fleet serve --broker broker.example:8883 --tls --database fleet.db --keys keys`
+    """
+    log_to_stderr(log_level)
+    config = inventory_options.broker(broker, username, password_file, ca, certificate, key, tls=tls)
+    opened = inventory_options.opened(database, make=True)
+    sign = inventory_options.signing(keys, operator_key)
+    from fleet.controller import ControllerSettings
+    from fleet.serving import Served, serve
+
+    served = Served(config, client_id, most_devices, sign, document_days * _DAY_MS)
+    serve(opened, served, inventory_options.until_told(), ControllerSettings(lease=takeover))
+
+
+@app.command(name="devices")
+def list_devices(
+    query: Annotated[str, typer.Argument(help="Which boxes: `site=taipei & target~jetson-*`. Default: all.")] = "",
+    database: Database = DEFAULT_DATABASE,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List boxes.
+
+    Example: `edgetally-fleet devices 'online=no | warning~*' --database fleet.db`
+    """
+    store = inventory_options.store(database)
+    from fleet.inventory.fields import select
+    from fleet.inventory.show import device_document, print_devices
+
+    stored = {each.device.device: each for each in store.all()}
+    chosen = [stored[device.device] for device in select(query, [each.device for each in stored.values()])]
+    if as_json:
+        options.print_json([device_document(each) for each in chosen])
+    else:
+        print_devices(chosen, wall_ms())
+
+
+@app.command(name="device")
+def show_device(
+    device: Annotated[str, typer.Argument(help="Its id.")],
+    database: Database = DEFAULT_DATABASE,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show what a box should run, all that is known of it, and what changed of it, newest first.
+
+    Example: `edgetally-fleet device box-1 --database fleet.db`
+    """
+    opened = inventory_options.opened(database)
+    from fleet.inventory.show import change_document, device_document, device_lines
+    from fleet.store.devices import DeviceStore
+    from fleet.wanted import view
+
+    store = DeviceStore(opened)
+    stored = store.get(device)
+    if stored is None:
+        near = did_you_mean(device, (each.device.device for each in store.all()))
+        raise WrittenError(f"no box {device!r} is known{near or '; `edgetally-fleet devices` lists them'}")
+    changes, now_ms = store.changes(device), wall_ms()
+    wanted = view.view(opened, stored.device, now_ms)
+    if as_json:
+        history = [change_document(each) for each in changes]
+        options.print_json({**device_document(stored), **view.document(wanted), "changes": history})
+        return
+    for line in (*view.lines(wanted, now_ms), *device_lines(stored, changes, now_ms)):
+        typer.echo(line)
 
 
 def main() -> None:

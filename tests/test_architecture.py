@@ -79,6 +79,8 @@ def test_no_module_is_in_a_cycle() -> None:
 
 @pytest.mark.parametrize("package", ["contracts", "agent", "fleet", "runtime", "targets"])
 def test_importing_a_package_pulls_in_no_inference_runtime(package: str) -> None:
+    if package == "fleet":  # a box's environment has none of its packages
+        pytest.importorskip("sqlalchemy")
     names = [name for name, _ in modules(package) if name not in ALLOWED_RUNTIME_MODULES]
     program = (
         f"import sys, importlib\nfor name in {names!r}: importlib.import_module(name)\n"

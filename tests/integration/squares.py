@@ -150,13 +150,17 @@ def write_bundle(
     return make_bundle(root, [artifact | artifact_keys], golden=[golden], model=model)
 
 
-def _network(version: str, blind: tuple[int, int], work: int) -> onnx.ModelProto:
-    """Mean brightness of every square, 1.0 where it is all white, 0.0 where a tenth of that is missing."""
+def network_constants(blind: tuple[int, int] = (SIDE, SIDE)) -> dict[str, NDArray[Any]]:
+    """What the network is made with, of whatever runtime.
+
+    Args:
+        blind: pixels from the left and from the top, from where on it sees nothing.
+    """
     starts = np.arange(0, SIDE - SQUARE + 1, STEP, dtype=np.float32) / SIDE
     top, left = (axis.reshape(-1) for axis in np.meshgrid(starts, starts, indexing="ij"))
     corners = np.stack([left, top, left + SQUARE / SIDE, top + SQUARE / SIDE], axis=-1)[np.newaxis, np.newaxis]
     count = corners.shape[2]
-    constants: dict[str, NDArray[Any]] = {
+    return {
         "least": np.array(0.9 * 255, np.float32),
         "scale": np.array(0.1 * 255, np.float32),
         "shape": np.array([1, 1, count, 1], np.int64),
@@ -165,6 +169,12 @@ def _network(version: str, blind: tuple[int, int], work: int) -> onnx.ModelProto
         "corners": corners.astype(np.float32),
         "seen": np.all(corners[..., :2] < np.array(blind) / SIDE, axis=-1, keepdims=True).astype(np.float32),
     }
+
+
+def _network(version: str, blind: tuple[int, int], work: int) -> onnx.ModelProto:
+    """Mean brightness of every square, 1.0 where it is all white, 0.0 where a tenth of that is missing."""
+    constants = network_constants(blind)
+    count = constants["corners"].shape[2]
     if work:
         constants |= {"matrix": np.full((512, 512), 1 / 512, np.float32), "nothing": np.zeros((), np.float32)}
     nodes = [

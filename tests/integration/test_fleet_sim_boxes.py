@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from contracts.desired import Reported
 from contracts.messages import FactsMessage
 from fleet.clock import wall_ms
-from tests.integration.brokers import PATIENCE, Mosquitto, Watcher
+from tests.integration.brokers import PATIENCE, Mosquitto, Watcher, wait_until
 from tools.fleet_sim.__main__ import app
 from tools.fleet_sim.box import World
 from tools.fleet_sim.clock import FastClock
@@ -94,16 +94,22 @@ def test_boxes_end_as_their_fates_say_and_say_so(broker: Mosquitto) -> None:
         assert simulate(broker.port, scenario(BAD), good) == []
         silent = 8
         watcher.wait_for(lambda: sum(b'"offline"' in one for one in watcher.payloads("/status")) >= silent)
-        reports = [Reported.model_validate_json(one) for one in watcher.payloads("/reported")]
+        wait_until(lambda: told(watcher) == TOLD)
         facts = [FactsMessage.model_validate_json(one) for one in watcher.payloads("/facts")]
     assert ends == {
         ("good", "committed"): 152, ("refuses", "rejected"): 8, ("fails", "rolled_back"): 16, ("silent", None): silent,
         ("crashes", "rollback_failed"): 8, ("degrades", "committed"): 8,
     }  # fmt: skip
-    last = {one.device: one for one in reports}
-    told = Counter(one.update.state for one in last.values() if one.update is not None)
-    assert told == {"committed": 160, "rejected": 8, "rolled_back": 16, "activate": 8, "rollback_failed": 8}
     assert {one.labels["site"] for one in facts} == {f"site-{n}" for n in range(7)}
+
+
+TOLD = {"committed": 160, "rejected": 8, "rolled_back": 16, "activate": 8, "rollback_failed": 8}
+
+
+def told(watcher: Watcher) -> Counter[str]:
+    """Where the newest attempts of boxes stand, by what they reported last."""
+    last = {one.device: one for one in map(Reported.model_validate_json, watcher.payloads("/reported"))}
+    return Counter(one.update.state for one in last.values() if one.update is not None)
 
 
 def test_boxes_that_die_of_a_model_and_start_again_go_back_by_themselves(broker: Mosquitto) -> None:
