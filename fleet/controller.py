@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.config import BrokerConfig
+from fleet.backoff import Backoff
 from fleet.clock import Clock, wall_ms
 from fleet.ingest import Ingest
 from fleet.mqtt import BATCH, ConnectError, Delivery, Session, Version
@@ -115,7 +115,7 @@ class Controller:
         self._version: Version = "5"
         self._hung_up = 0
         self._pending: list[Delivery] = []
-        self._database_wait = _Wait(self._settings)
+        self._database_wait = Backoff(self._settings.first_wait, self._settings.longest_wait)
         self._listening: Listening | None = None
         self._flush_at = time.monotonic() + self._settings.flush
         self._summary_at = time.monotonic() + self._settings.summary
@@ -123,7 +123,7 @@ class Controller:
 
     def run(self) -> None:
         """Work until it should stop."""
-        wait = _Wait(self._settings)
+        wait = Backoff(self._settings.first_wait, self._settings.longest_wait)
         broker = self._link.broker
         while not self._stopping():
             if not self._may_talk():
@@ -256,7 +256,7 @@ class Controller:
         self._database_wait.longer()
         _log.error("%s; nothing is lost, the broker keeps what comes", error)
 
-    def _idle(self, wait: _Wait) -> None:
+    def _idle(self, wait: Backoff) -> None:
         while not wait.is_over and not self._stopping() and self._may_talk():
             time.sleep(min(_TURN_SECONDS, wait.left))
             self._routine()
@@ -274,31 +274,3 @@ class Controller:
         if error.other_version == "surely" or self._hung_up >= _PERHAPS:
             self._version = "3.1.1" if self._version == "5" else "5"
             self._hung_up = 0
-
-
-class _Wait:
-    """A wait that grows, spread by chance: controllers that fail together do not come back together."""
-
-    def __init__(self, settings: ControllerSettings) -> None:
-        self._settings = settings
-        self._ceiling = settings.first_wait
-        self._until = 0.0
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left, never below 0."""
-        return max(0.0, self._until - time.monotonic())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left."""
-        return self.left == 0.0
-
-    def longer(self) -> None:
-        """It failed: wait, and longer than the last time."""
-        self._until = time.monotonic() + self._ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        self._ceiling = min(self._settings.longest_wait, self._ceiling * 2)
-
-    def reset(self) -> None:
-        """It worked: the next wait is the first one."""
-        self._ceiling, self._until = self._settings.first_wait, 0.0

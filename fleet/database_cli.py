@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated
 
@@ -32,11 +31,9 @@ def restored(
     Example: `edgetally-fleet database restored --database fleet.db`
     """
     opened = inventory_options.opened(database)
-    from fleet.store.audit import Author
     from fleet.wanted.restoring import restored as say_restored
 
-    by = Author(author or getpass.getuser(), "cli")
-    done = say_restored(opened, by, wall_ms(), force=force)
+    done = say_restored(opened, inventory_options.who(author), wall_ms(), force=force)
     if as_json:
         options.print_json(asdict(done))
         return

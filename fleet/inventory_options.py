@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -117,10 +118,7 @@ def who(name: str | None) -> Author:
     """
     from fleet.store.audit import Author
 
-    try:
-        given = getpass.getuser() if name is None else name
-    except (KeyError, OSError) as error:
-        raise WrittenError("nobody here has a name; say with --as who makes the change") from error
+    given = _login() if name is None else name
     if not (0 < len(given) <= _LONGEST_NAME and given.isprintable()):
         raise WrittenError(f"--as should be 1 to {_LONGEST_NAME} printable characters")
     return Author(given, "cli")
@@ -163,6 +161,14 @@ def broker(
     if password_file is not None:
         document["password"] = _password(password_file)
     return read_document(BrokerConfig, document, "--broker")
+
+
+def _login() -> str:
+    """The user of this process; by number where it has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def until_told() -> Callable[[], bool]:

@@ -25,7 +25,7 @@ from fleet.wanted.layers import configure_from
 from fleet.wanted.publishing import Outbox
 from fleet.wanted.signing import Sign
 from fleet.wanted.tasks import Reissuing, Resolving
-from fleet.wanted.watching import WantedWatch
+from fleet.wanted.watching import wanted_watch
 from fleet.wanted.writing import WantedWriter
 from fleet.work import Worker
 
@@ -81,7 +81,7 @@ def serve(
         Stepping(database, Effects(writer, configure_from)),
         Housekeeping(counts),
     )
-    ingest = Ingest(DeviceStore(database, (WantedWatch(), watch_rollouts)), counts, served.most_devices)
+    ingest = Ingest(DeviceStore(database, (wanted_watch(), watch_rollouts)), counts, served.most_devices)
     lease = Lease(database, _LEASE, _holder(), settings.lease)
     link = Link(served.broker, served.client_id, lambda session: Outbox(database, session), lease, clock)
     worker = Worker(tasks, clock=clock)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from fleet.backoff import Backoff
 from fleet.clock import Clock, wall_ms
 from fleet.store.errors import DatabaseError
 
 _log = logging.getLogger(__name__)
 
-_FIRST_WAIT = 1.0  # seconds, after a failure; each further one is twice as long
+_FIRST_WAIT = 1.0  # seconds, after a failure
 _LONGEST_WAIT = 60.0
 
 
@@ -54,7 +54,7 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            more = [task.turn(time.monotonic()) for task in self._tasks if not self._stop.is_set()]
+            more = [task.turn() for task in self._tasks if not self._stop.is_set()]
             if not any(more):
                 self._stop.wait(self._pause)
 
@@ -65,25 +65,20 @@ class _Waiting:
     def __init__(self, task: Task, clock: Clock) -> None:
         self._task = task
         self._clock = clock
-        self._wait = _FIRST_WAIT
-        self._not_before = 0.0
+        self._wait = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
 
-    def turn(self, now: float) -> bool:
-        if now < self._not_before:
+    def turn(self) -> bool:
+        if not self._wait.is_over:
             return False
         try:
             more = self._task.turn(self._clock())
         except DatabaseError as error:
             _log.error("%s", error)
-            self._failed(now)
+            self._wait.longer()
             return False
         except Exception:  # noqa: BLE001 - one task that fails for ever must not end the others
             _log.exception("%s failed, which is a fault of edgetally-fleet", type(self._task).__name__)
-            self._failed(now)
+            self._wait.longer()
             return False
-        self._wait = _FIRST_WAIT
+        self._wait.reset()
         return more
-
-    def _failed(self, now: float) -> None:
-        self._not_before = now + self._wait
-        self._wait = min(_LONGEST_WAIT, self._wait * 2)

@@ -257,7 +257,8 @@ class Page:
 
 
 def _scrape(seen: Seen, viewers: int) -> tuple[bytes, str]:
-    from agent.page.metrics import CONTENT_TYPE, exposition  # who is not scraped does not pay for it
+    from agent.page.metrics import exposition  # who is not scraped does not pay for it
+    from runtime.prometheus import CONTENT_TYPE
 
     return exposition(seen.state, viewers), CONTENT_TYPE
 

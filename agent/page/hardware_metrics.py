@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from contracts.health import Accelerator, Health, Telemetry, Throttling
-
-Sample = tuple[str, tuple[str, ...], float]
-"""Name, values of its labels, value."""
+from runtime.prometheus import Sample
 
 _MEGA = 1e6
 

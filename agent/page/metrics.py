@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Iterator
+from typing import get_args
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.registry import Collector, CollectorRegistry
-
-from agent.page.hardware_metrics import Sample, of_hardware
+from agent.page.hardware_metrics import of_hardware
 from agent.page.ports import AgentState
 from contracts.health import DRIFT_INDICATORS, CameraDrift, CameraHealth, DriftIndicator, StageLatency
 from contracts.messages import CameraState, Quality
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """One metric.
-
-    Args:
-        name: as it is scraped.
-        kind: of it.
-        labels: names of its labels.
-        text: what it says, with its unit.
-    """
-
-    name: str
-    kind: Literal["gauge", "counter"]
-    labels: tuple[str, ...]
-    text: str
-
+from runtime import prometheus
+from runtime.prometheus import MetricSpec, Sample
 
 _CAMERA = ("camera",)
 _INDICATOR = ("camera", "indicator")
@@ -93,9 +70,7 @@ def exposition(state: AgentState, viewers: int) -> bytes:
         state: how the agent is.
         viewers: who watches the page.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(list(_families(samples(state, viewers)))))
-    return generate_latest(registry)
+    return prometheus.exposition(METRICS, samples(state, viewers))
 
 
 def samples(state: AgentState, viewers: int) -> Iterator[Sample]:
@@ -182,26 +157,3 @@ def _of_drift(camera: str, drift: CameraDrift) -> Iterator[Sample]:
             yield "edgetally_camera_drift_change", (camera, indicator), told.change
         if told.change is not None or told.warn:
             yield "edgetally_camera_drift_warning", (camera, indicator), float(told.warn)
-
-
-def _families(values: Iterable[Sample]) -> Iterator[Metric]:
-    by_name: dict[str, list[Sample]] = {}
-    for sample in values:
-        by_name.setdefault(sample[0], []).append(sample)
-    for spec in METRICS:
-        family = (CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily)(
-            spec.name, spec.text, labels=spec.labels
-        )
-        for _, labels, value in by_name.get(spec.name, ()):
-            family.add_metric(labels, value)
-        yield family
-
-
-class _Collected(Collector):
-    """Families that were made already."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import sys
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 
 from contracts.errors import WrittenError
 from fleet import inventory_options
+from fleet.clock import wall_ms
 from fleet.inventory_options import DEFAULT_DATABASE, Database
 from fleet.publishing.options import Json, print_json
 
@@ -45,13 +45,12 @@ def add_user(
     Example: `edgetally-fleet user add ada --role admin --database fleet.db`
     """
     opened, passwords = _database(database, make=True), _passwords()
-    from fleet.access.author import cli_author
     from fleet.access.roles import role_of, user_name
     from fleet.store.users import UserStore
 
     wanted = role_of(role)
     hashed = passwords.hash(_new_password(password_file, user_name(name)))
-    UserStore(opened).add(name, wanted, hashed, cli_author(), _now())
+    UserStore(opened).add(name, wanted, hashed, inventory_options.who(None), wall_ms())
     typer.echo(f"{name} is a user, as {wanted}")
 
 
@@ -85,10 +84,9 @@ def disable_user(
     Example: `edgetally-fleet user disable ada --database fleet.db`
     """
     opened = _database(database)
-    from fleet.access.author import cli_author
     from fleet.store.users import UserStore
 
-    UserStore(opened).change(name, cli_author(), _now(), disabled=not enable)
+    UserStore(opened).change(name, inventory_options.who(None), wall_ms(), disabled=not enable)
     typer.echo(f"{name} is {'enabled' if enable else 'disabled'}")
 
 
@@ -103,11 +101,10 @@ def change_role(
     Example: `edgetally-fleet user role ada operator --database fleet.db`
     """
     opened = _database(database)
-    from fleet.access.author import cli_author
     from fleet.access.roles import role_of
     from fleet.store.users import UserStore
 
-    user = UserStore(opened).change(name, cli_author(), _now(), role=role_of(role))
+    user = UserStore(opened).change(name, inventory_options.who(None), wall_ms(), role=role_of(role))
     typer.echo(f"{name} is {user.role}")
 
 
@@ -118,11 +115,10 @@ def change_password(name: Name, password_file: PasswordFile = None, database: Da
     Example: `edgetally-fleet user password ada --database fleet.db`
     """
     opened, passwords = _database(database), _passwords()
-    from fleet.access.author import cli_author
     from fleet.store.users import UserStore
 
     hashed = passwords.hash(_new_password(password_file, name))
-    UserStore(opened).set_password(name, hashed, cli_author(), _now())
+    UserStore(opened).set_password(name, hashed, inventory_options.who(None), wall_ms())
     typer.echo(f"{name} has another password")
 
 
@@ -133,10 +129,9 @@ def remove_user(name: Name, database: Database = DEFAULT_DATABASE) -> None:
     Example: `edgetally-fleet user remove ada --database fleet.db`
     """
     opened = _database(database)
-    from fleet.access.author import cli_author
     from fleet.store.users import UserStore
 
-    UserStore(opened).remove(name, cli_author(), _now())
+    UserStore(opened).remove(name, inventory_options.who(None), wall_ms())
     typer.echo(f"{name} is no user any more")
 
 
@@ -157,12 +152,13 @@ def add_token(
     Example: `edgetally-fleet token add ada --title prometheus --scope read --database fleet.db`
     """
     opened = _database(database)
-    from fleet.access.author import cli_author
     from fleet.access.roles import scopes_of
     from fleet.store.tokens import TokenStore
 
-    now = _now()
-    token, text = TokenStore(opened).add(name, title, scopes_of(scope), cli_author(), now, now + days * _DAY_MS)
+    now = wall_ms()
+    token, text = TokenStore(opened).add(
+        name, title, scopes_of(scope), inventory_options.who(None), now, now + days * _DAY_MS
+    )
     if as_json:
         print_json({"id": token.id, "token": text, "scopes": list(token.scopes), "expires": _day(token.expires_ms)})
     else:
@@ -208,10 +204,9 @@ def revoke_token(
     Example: `edgetally-fleet token revoke 0a1b2c3d4e5f6071 --database fleet.db`
     """
     opened = _database(database)
-    from fleet.access.author import cli_author
     from fleet.store.tokens import TokenStore
 
-    revoked = TokenStore(opened).revoke(token, cli_author(), _now())
+    revoked = TokenStore(opened).revoke(token, inventory_options.who(None), wall_ms())
     typer.echo(f"token {revoked.id} ({revoked.title}) is revoked")
 
 
@@ -255,10 +250,6 @@ def _of_file(file: Path) -> str:
         said = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise WrittenError(f"--password-file {file} cannot be read: {said}") from error
     return text.rstrip("\r\n")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _day(ms: int) -> str:

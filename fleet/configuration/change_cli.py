@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
 
 from contracts.errors import WrittenError
+from fleet.clock import wall_ms
 from fleet.configuration.difference import unified
 from fleet.configuration.layers import Layer, LayerName
 from fleet.configuration.preview import Preview
@@ -86,7 +86,7 @@ def carry_out(stores: LayerStores, change: Change, manner: Manner) -> None:
         _told(manner, shown, "nothing is changed: --dry-run", revision)
         return
     _ask(manner)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     if change.after is None:
         stores.layers.remove(change.name, revision, change.author, now_ms)
         _told(manner, shown, f"{change.name} is removed", None)

@@ -16,7 +16,8 @@ from fleet.configuration.masking import masked
 from fleet.configuration.preview import Preview
 from fleet.configuration.resolve import Layers, Problem, origins
 from fleet.inventory.device import Device
-from fleet.inventory.show import FILE_WIDTH, utc
+from fleet.inventory.show import utc
+from fleet.printing import print_out
 from fleet.store.audit import StoredEntry
 from fleet.store.layers import StoredLayer
 
@@ -62,10 +63,7 @@ def print_layers(stored: Sequence[StoredLayer], console: Console | None = None) 
             str(len(leaves(each.layer.keys))),
         )
         table.add_row(*(Text(cell) for cell in cells))
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    console.print(table)
+    print_out(table, console)
 
 
 def preview_lines(shown: Preview) -> Iterator[str]:

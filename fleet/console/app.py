@@ -22,11 +22,12 @@ from fleet.console.access import VisitorOf, visitor_of
 from fleet.console.console import Console, ConsoleOf
 from fleet.console.errors import Refused, refused, wants_json
 from fleet.console.guard import Guard
-from fleet.console.metrics import CONTENT_TYPE, exposition
+from fleet.console.metrics import exposition
 from fleet.console.settings import REFRESH_HEADER
 from fleet.console.templating import error_page
 from fleet.inventory.reading import clean
 from fleet.store.errors import DatabaseError
+from runtime.prometheus import CONTENT_TYPE
 
 _log = logging.getLogger(__name__)
 

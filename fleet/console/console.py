@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from fleet.access.passwords import Passwords
-from fleet.console.limits import Bucket, LoginLimit
+from fleet.bucket import Bucket
+from fleet.clock import Clock, wall_ms
+from fleet.console.limits import LoginLimit
 from fleet.console.releases import Releases
 from fleet.console.settings import ConsoleSettings
 from fleet.store.audit import AuditLog
@@ -26,10 +26,6 @@ from fleet.store.tokens import TokenStore
 from fleet.store.users import UserStore
 
 _log = logging.getLogger(__name__)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass
@@ -47,7 +43,7 @@ class Console:
     database: Database
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     passwords: Passwords = field(default_factory=Passwords)
-    now_ms: Callable[[], int] = _wall_ms
+    now_ms: Clock = wall_ms
     releases: Releases | None = None
 
     def __post_init__(self) -> None:

@@ -131,7 +131,6 @@ class WantedAnswer(BaseModel):
         published: whether the broker has the document.
         waits_since: since when it is to be published.
         standing: how what the box runs stands to it; ``ahead``: it was given a newer one than this database knows.
-        ahead: whether the box said so.
         problem: why the layers make no configuration for it; ``config`` is then the one before.
         config: without secrets.
         models: slot to model.
@@ -145,7 +144,6 @@ class WantedAnswer(BaseModel):
     waits_since: str | None
     expires: str
     standing: Literal["same", "behind", "ahead"]
-    ahead: bool
     problem: str | None
     config: dict[str, Any]
     models: dict[str, DesiredModel]

@@ -1,60 +1,14 @@
-"""How often something may be asked: in this process's memory, bounded, and never forever.
-
-Several consoles on one database count each by itself.
-"""
+"""How often a password may be tried; several consoles on one database count each by itself."""
 
 from __future__ import annotations
 
 import ipaddress
-import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 
-Clock = Callable[[], float]
+from fleet.bucket import Bucket, Monotonic
 
 _MOST_KEYS = 10_000
-
-
-class Bucket:
-    """Lets so many through at once, and then so many a second; for use by several threads at once.
-
-    Args:
-        most: at once.
-        seconds: until all of them came back.
-        clock: seconds, monotonic.
-    """
-
-    def __init__(self, most: int, seconds: float, clock: Clock = time.monotonic) -> None:
-        self._most = float(most)
-        self._rate = most / seconds
-        self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def take(self, key: str) -> float:
-        """Let one through: 0; or the seconds until one may come again."""
-        with self._lock:
-            left = self._now(key)
-            if left < 1.0:
-                return (1.0 - left) / self._rate
-            self._set(key, left - 1.0)
-            return 0.0
-
-    def give_back(self, key: str) -> None:
-        """One that was taken does not count."""
-        with self._lock:
-            self._set(key, min(self._most, self._now(key) + 1.0))
-
-    def _now(self, key: str) -> float:
-        left, at = self._left.get(key, (self._most, 0.0))
-        return min(self._most, left + (self._clock() - at) * self._rate)
-
-    def _set(self, key: str, left: float) -> None:
-        self._left[key] = (left, self._clock())
-        self._left.move_to_end(key)
-        while len(self._left) > _MOST_KEYS:
-            self._left.popitem(last=False)
 
 
 class LoginLimit:
@@ -67,7 +21,7 @@ class LoginLimit:
         clock: seconds, monotonic.
     """
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, clock: Monotonic = time.monotonic) -> None:
         self._pairs = Bucket(5, 60.0, clock)
         self._addresses = Bucket(20, 60.0, clock)
         self._users = Bucket(30, 60.0, clock)

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.registry import Collector, CollectorRegistry
+from collections.abc import Iterator, Sequence
 
 from contracts.version import VERSION
 from fleet.console import views
@@ -17,21 +11,8 @@ from fleet.console.console import Console
 from fleet.rollout.rules import ROLLOUT_STATES
 from fleet.store.devices import StoredDevice
 from fleet.store.waiting import Waiting, waiting
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-
-Sample = tuple[str, tuple[str, ...], float]
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """One metric: its name, kind, labels, and what it says."""
-
-    name: str
-    kind: Literal["gauge", "counter"]
-    labels: tuple[str, ...]
-    text: str
-
+from runtime import prometheus
+from runtime.prometheus import MetricSpec, Sample
 
 METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("edgetally_fleet_info", "gauge", ("version",), "Always 1; the version of the console."),
@@ -67,10 +48,8 @@ def exposition(console: Console) -> bytes:
     Raises:
         DatabaseError: it cannot be read.
     """
-    registry = CollectorRegistry(auto_describe=False)
     found = waiting(console.database, console.now_ms())
-    registry.register(_Collected(list(_families(samples(console.known.all(), found, console.refusals)))))
-    return generate_latest(registry)
+    return prometheus.exposition(METRICS, samples(console.known.all(), found, console.refusals))
 
 
 def samples(stored: Sequence[StoredDevice], found: Waiting, refusals: Counter[str]) -> Iterator[Sample]:
@@ -97,25 +76,3 @@ def samples(stored: Sequence[StoredDevice], found: Waiting, refusals: Counter[st
     yield "edgetally_fleet_sessions", (), float(found.sessions)
     for reason, n in sorted(refusals.items()):
         yield "edgetally_fleet_console_refused_total", (reason,), float(n)
-
-
-def _families(found: Iterable[Sample]) -> Iterator[Metric]:
-    by_name: dict[str, list[Sample]] = {}
-    for sample in found:
-        by_name.setdefault(sample[0], []).append(sample)
-    for spec in METRICS:
-        if spec.name not in by_name:
-            continue
-        make = GaugeMetricFamily if spec.kind == "gauge" else CounterMetricFamily
-        family = make(spec.name, spec.text, labels=spec.labels)
-        for _, labels, value in by_name[spec.name]:
-            family.add_metric(list(labels), value)
-        yield family
-
-
-class _Collected(Collector):
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> list[Metric]:
-        return self._families

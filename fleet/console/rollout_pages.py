@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request
@@ -23,7 +22,7 @@ from fleet.rollout.acting import RolloutConflictError
 from fleet.rollout.amounts import show_duration, show_share
 from fleet.rollout.asking import Asked
 from fleet.rollout.boxes import BOX_STATES, REFUSED, BoxState
-from fleet.rollout.rules import Action, ActionRefusedError
+from fleet.rollout.rules import MEANINGS, Action, ActionRefusedError
 from fleet.rollout.spec import HALTS, ON_HALTS, RolloutSpec
 from fleet.rollout.view import ClassView, RolloutView
 from fleet.store.rollouts import RolloutClass
@@ -39,21 +38,6 @@ _FIRST = frozenset({"release", "query", "waves", "risk", "soak", "max_failed"})
 _OPENED = frozenset({"open", "soaking", "halted", "reverting", "aborted"})
 
 Number = Annotated[int, Path(ge=1, le=_LARGEST)]
-
-MEANING: Mapping[Action, str] = MappingProxyType(
-    {
-        "approve": "It starts: the first wave of each hardware class is offered the release.",
-        "pause": "It is offered to no further box for now; boxes that are at it go on.",
-        "resume": "It goes on. Where a hardware class is halted, its boxes that failed or fell silent so far are "
-        "accepted: they stop it no more.",
-        "retry": "It is offered again to the boxes that failed, as often as at first.",
-        "abort": "It ends: boxes that run the release keep it, boxes that are at it get their earlier model back, "
-        "no further box gets it.",
-        "revert": "Every box that was offered the release gets back the model that it ran before; no further box "
-        "gets the release.",
-    }
-)
-"""What an action does, for who is about to ask for it."""
 
 
 @router.get("")
@@ -118,7 +102,7 @@ def confirm(request: Request, console: ConsoleOf, visitor: Roller, number: Numbe
     if action not in found.actions:
         refused = ActionRefusedError(action, found.rollout.state, found.actions)
         return _rollout(request, console, visitor, number, 409, str(refused))
-    values: dict[str, Any] = {"view": found, "action": action, "meaning": MEANING[action], "every": _bar(found)}
+    values: dict[str, Any] = {"view": found, "action": action, "meaning": MEANINGS[action], "every": _bar(found)}
     return page("rollout_confirm", request, visitor, width=WIDTH, **values)
 
 
@@ -149,7 +133,7 @@ def _rollout(
         "classes": [_class_values(found.rollout.spec, each, console.now_ms()) for each in found.classes],
         "failed": views.boxes(console, number, _SHOWN, REFUSED),
         "rules": rules(found.rollout.spec),
-        "meaning": MEANING,
+        "meaning": MEANINGS,
         "asks": _asks(found),
     }
     return page("rollout", request, visitor, status, problem=problem, width=WIDTH, every=_bar(found), **values)

@@ -25,7 +25,8 @@ from fleet.inventory.fields import select, values
 from fleet.inventory.query import QueryError
 from fleet.inventory.show import utc
 from fleet.store.audit import StoredEntry
-from fleet.store.counts import STEP_MS, CameraCount, merged
+from fleet.store.count_reports import BUCKET_MS
+from fleet.store.counts import CameraCount, merged
 from fleet.store.devices import StoredDevice
 
 LONGEST_QUERY = 1_000  # characters
@@ -123,7 +124,7 @@ def changes(console: Console, name: str, limit: int) -> list[ChangeAnswer]:
 
 
 def counts(
-    console: Console, name: str, start_ms: int, end_ms: int, step_ms: int = STEP_MS, camera: str | None = None
+    console: Console, name: str, start_ms: int, end_ms: int, step_ms: int = BUCKET_MS, camera: str | None = None
 ) -> list[CameraCount]:
     """What a box counted, by camera and time.
 
@@ -140,7 +141,7 @@ def counts(
     """
     if not 0 < end_ms - start_ms <= LONGEST_COUNTS_MS:
         raise WrittenError("'from' should be before 'to', and by at most 32 days")
-    if step_ms <= 0 or step_ms % STEP_MS:
+    if step_ms <= 0 or step_ms % BUCKET_MS:
         raise WrittenError("'step' should be a multiple of 5 minutes")
     return merged(console.counts.of(name, start_ms, end_ms, camera), step_ms)
 

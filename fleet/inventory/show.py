@@ -12,12 +12,12 @@ from rich.text import Text
 from contracts.desired import RunningModel
 from fleet.inventory.device import Device
 from fleet.inventory.fields import values
+from fleet.printing import print_out
 from fleet.store.devices import StoredChange, StoredDevice
 
 _HEADINGS = ("device", "online", "last seen", "class", "version", "config", "models", "state", "update", "warnings")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _NEVER = "never"
-FILE_WIDTH = 200  # characters of a line in a file or pipe, which nobody can widen
 
 
 def utc(ms: int | None) -> str | None:
@@ -49,10 +49,7 @@ def print_devices(stored: Sequence[StoredDevice], now_ms: int, console: Console 
         table.add_column(heading, overflow="fold", no_wrap=heading == "device")
     for each in stored:
         table.add_row(*(Text(cell) for cell in _cells(each, now_ms)))
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    console.print(table)
+    print_out(table, console)
 
 
 def device_lines(stored: StoredDevice, changes: Sequence[StoredChange], now_ms: int) -> Iterator[str]:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from rich.table import Table
 from rich.text import Text
 
+from fleet.printing import print_out
 from fleet.publishing.check import Finding
 from fleet.publishing.keys import KeyInfo, Keyring
 from fleet.publishing.progress import Progress as ProgressCallback
@@ -66,7 +67,7 @@ def print_releases(releases: Sequence[Release]) -> None:
             release.digest[:12],
             Text(info.withdrawn.reason if info.withdrawn else ""),
         )
-    Console().print(table)
+    print_out(table)
 
 
 def key_row(info: KeyInfo, keyring: Keyring, used: set[str] | None) -> dict[str, object]:
@@ -95,7 +96,7 @@ def print_keys(rows: Sequence[dict[str, object]]) -> None:
             "here" if row["private_here"] else "elsewhere",
             "revoked" if row["revoked"] else "?" if in_use is None else "yes" if in_use else "no",
         )
-    Console().print(table)
+    print_out(table)
 
 
 def expiry_rows(expiries: Sequence[Expiry]) -> list[dict[str, object]]:
@@ -111,7 +112,7 @@ def print_expiries(expiries: Sequence[Expiry]) -> None:
     table = _table("role", "version", "expires", "alarm from")
     for one in expiries:
         table.add_row(one.role, str(one.version), f"{one.expires:%Y-%m-%d %H:%M}", f"{one.alarm:%Y-%m-%d}")
-    Console().print(table)
+    print_out(table)
 
 
 def finding_document(finding: Finding) -> dict[str, object]:

@@ -83,7 +83,6 @@ def act(
         ended = rollout.ended_ms if state in ENDS else None
         changed = replace(rollout, state=state, reason=reason, ended_ms=ended, revision=rollout.revision + 1)
         store.set_state(connection, changed)
-        store.raise_revision(connection, rollout)
         rollout_events.add(connection, number, RolloutEvent(now_ms, None, action, f"by {author.who}"))
         summary = f"{rollout.state} to {state}" if state != rollout.state else state
         record(connection, AuditEntry(now_ms, author, f"rollout.{action}", f"rollout:{number}", summary))

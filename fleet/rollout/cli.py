@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import time
 from collections.abc import Sequence
@@ -16,15 +15,12 @@ from fleet.clock import wall_ms
 from fleet.inventory_options import DEFAULT_DATABASE, Database
 from fleet.publishing import options
 from fleet.publishing.options import DEFAULT_KEYS, Address, Json, Keys, Root
+from fleet.rollout.rules import ACTIONS, MEANINGS, Action
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from fleet.rollout.boxes import BoxState
     from fleet.rollout.creating import Planned
-    from fleet.rollout.rules import Action
     from fleet.rollout.spec import RolloutSpec
-    from fleet.store.audit import Author
 
 app = typer.Typer(help="Roll a released model out in waves, watch it, and step in.", no_args_is_help=True)
 
@@ -119,7 +115,7 @@ def create(
         if as_json:
             options.print_json(plan_document(planned))
         return
-    number, planned = create_rollout(opened, spec, release, _author(author), wall_ms())
+    number, planned = create_rollout(opened, spec, release, inventory_options.who(author), wall_ms())
     if as_json:
         options.print_json({"id": number, **plan_document(planned)})
         return
@@ -139,6 +135,7 @@ def list_rollouts(
     Example: `edgetally-fleet rollout list --database fleet.db`
     """
     opened = inventory_options.opened(database)
+    from fleet.printing import print_out
     from fleet.rollout.show import rollout_document, rollouts_table
     from fleet.rollout.view import newest
 
@@ -146,7 +143,7 @@ def list_rollouts(
     if as_json:
         options.print_json([rollout_document(each) for each in found])
     else:
-        _print(rollouts_table(found))
+        print_out(rollouts_table(found))
 
 
 @app.command()
@@ -156,6 +153,7 @@ def show(number: Number, database: Database = DEFAULT_DATABASE, *, as_json: Json
     Example: `edgetally-fleet rollout show 7 --database fleet.db`
     """
     opened = inventory_options.opened(database)
+    from fleet.printing import print_out
     from fleet.rollout.show import rollout_screen, view_document
     from fleet.rollout.view import view
 
@@ -163,7 +161,7 @@ def show(number: Number, database: Database = DEFAULT_DATABASE, *, as_json: Json
     if as_json:
         options.print_json(view_document(found))
     else:
-        _print(rollout_screen(found, wall_ms()))
+        print_out(rollout_screen(found, wall_ms()))
 
 
 @app.command()
@@ -203,6 +201,7 @@ def boxes(
     Example: `edgetally-fleet rollout boxes 7 --state failed --database fleet.db`
     """
     opened = inventory_options.opened(database)
+    from fleet.printing import print_out
     from fleet.rollout.show import box_document, boxes_table
     from fleet.store import rollouts as store
 
@@ -212,78 +211,34 @@ def boxes(
     if as_json:
         options.print_json([box_document(each) for each in found])
     else:
-        _print(boxes_table(found))
+        print_out(boxes_table(found))
 
 
-@app.command()
-def approve(
-    number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None
-) -> None:
-    """Start a rollout that waits for approval.
+def _add(action: Action) -> None:
+    """A command for what a person may do to a rollout."""
 
-    Example: `edgetally-fleet rollout approve 7`
-    """
-    _act(database, number, "approve", author, revision)
+    def command(
+        number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None
+    ) -> None:
+        opened = inventory_options.opened(database)
+        from fleet.rollout.acting import act
 
+        changed = act(opened, number, action, inventory_options.who(author), wall_ms(), revision=revision)
+        typer.echo(f"rollout {number} is {changed.state} now (revision {changed.revision})")
 
-@app.command()
-def pause(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
-    """Offer it to no further box for now; boxes that are at it go on.
-
-    Example: `edgetally-fleet rollout pause 7`
-    """
-    _act(database, number, "pause", author, revision)
+    app.command(name=action, help=f"{MEANINGS[action]}\n\nExample: `edgetally-fleet rollout {action} 7`")(command)
 
 
-@app.command()
-def resume(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
-    """Go on after a pause, or after a halt: then the boxes that failed or are silent so far are accepted.
-
-    Example: `edgetally-fleet rollout resume 7`
-    """
-    _act(database, number, "resume", author, revision)
-
-
-@app.command()
-def retry(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
-    """Offer it again to the boxes that failed.
-
-    Example: `edgetally-fleet rollout retry 7`
-    """
-    _act(database, number, "retry", author, revision)
-
-
-@app.command()
-def abort(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
-    """End it: boxes that run it keep it, boxes that are at it get their earlier model, no further box gets it.
-
-    Example: `edgetally-fleet rollout abort 7`
-    """
-    _act(database, number, "abort", author, revision)
-
-
-@app.command()
-def revert(number: Number, database: Database = DEFAULT_DATABASE, author: As = None, revision: Revision = None) -> None:
-    """Give every box back the model that it ran before.
-
-    Example: `edgetally-fleet rollout revert 7`
-    """
-    _act(database, number, "revert", author, revision)
-
-
-def _act(database: str, number: int, action: Action, author: str | None, revision: int | None) -> None:
-    opened = inventory_options.opened(database)
-    from fleet.rollout.acting import act
-
-    changed = act(opened, number, action, _author(author), wall_ms(), revision=revision)
-    typer.echo(f"rollout {number} is {changed.state} now (revision {changed.revision})")
+for _action in ACTIONS:
+    _add(_action)
 
 
 def _print_plan(spec: RolloutSpec, planned: Planned) -> None:
+    from fleet.printing import print_out
     from fleet.rollout.show import plan_table
 
     typer.echo(f"{spec.model} {spec.version} to {planned.boxes} boxes, waves {','.join(map(str, spec.waves))}:")
-    _print(plan_table(planned))
+    print_out(plan_table(planned))
     for note in planned.notes:
         typer.echo(f"note: {note}")
 
@@ -306,18 +261,3 @@ def _states(names: Sequence[str]) -> list[BoxState]:
         if name not in known:
             raise UnknownNameError("state of a box", name, known)
     return [known[name] for name in BOX_STATES if name in names]
-
-
-def _author(name: str | None) -> Author:
-    from fleet.store.audit import Author
-
-    return Author(name or getpass.getuser(), "cli")
-
-
-def _print(what: RenderableType) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # of a file or pipe, which nobody can widen
-    console.print(what)

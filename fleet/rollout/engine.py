@@ -44,18 +44,15 @@ from fleet.wanted.tasks import ConfigureFrom
 from fleet.wanted.writing import WantedWriter
 
 _BATCH = 200  # boxes whose documents are changed in one transaction
-_TO_DO: Mapping[ClassState, frozenset[BoxState]] = MappingProxyType(
-    {
-        "reverting": frozenset({*TRIED, "waiting", "reverting"}),
-        "aborted": frozenset({"offered", "waiting"}),  # those that are to go back may be away for ever
-    }
-)
-"""Boxes that keep a class from being at its end."""
-
 _TAKEN_BACK: Mapping[ClassState, tuple[BoxState, ...]] = MappingProxyType(
     {"reverting": (*TRIED, "waiting"), "aborted": ("offered", "waiting")}
 )
 """Boxes that get back what they ran."""
+
+_TO_DO: Mapping[ClassState, tuple[BoxState, ...]] = MappingProxyType(
+    {**_TAKEN_BACK, "reverting": (*_TAKEN_BACK["reverting"], "reverting")}
+)
+"""Boxes that keep a class from being at its end; of an aborted one those that are to go back may be away for ever."""
 
 _LOOK_MS = 60_000  # between two looks at counts, which come by five minutes
 REST = 10.0
@@ -319,7 +316,7 @@ class _Step:
 
     def _left(self) -> Counter[str]:
         """By class, boxes that are still to get back what they ran, or to take it."""
-        states = {each.hardware_class: _TO_DO.get(each.state, frozenset()) for each in self.classes}
+        states = {each.hardware_class: _TO_DO.get(each.state, ()) for each in self.classes}
         left: Counter[str] = Counter()
         for at, n in store.tally(self.connection, self.rollout.id).items():
             left[at.hardware_class] += n if at.state in states.get(at.hardware_class, ()) else 0

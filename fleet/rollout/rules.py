@@ -28,6 +28,21 @@ ROLLOUT_STATES: tuple[RolloutState, ...] = get_args(RolloutState)
 CLASS_STATES: tuple[ClassState, ...] = get_args(ClassState)
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
+MEANINGS: Mapping[Action, str] = MappingProxyType(
+    {
+        "approve": "It starts: the first wave of each hardware class is offered the release.",
+        "pause": "It is offered to no further box for now; boxes that are at it go on.",
+        "resume": "It goes on. Where a hardware class is halted, its boxes that failed or fell silent so far are "
+        "accepted: they stop it no more.",
+        "retry": "It is offered again to the boxes that failed, as often as at first.",
+        "abort": "It ends: boxes that run the release keep it, boxes that are at it get their earlier model back, "
+        "no further box gets it.",
+        "revert": "Every box that was offered the release gets back the model that it ran before; no further box "
+        "gets the release.",
+    }
+)
+"""What an action does, for who is about to ask for it."""
+
 ENDS: frozenset[RolloutState] = frozenset({"completed", "aborted", "reverted"})
 """Nothing goes on by itself."""
 

@@ -13,9 +13,6 @@ from sqlalchemy import select
 from fleet.store.database import Database
 from fleet.store.tables import CAMERA_COUNT
 
-STEP_MS = 5 * 60 * 1_000
-"""What a row is of."""
-
 
 @dataclass(frozen=True)
 class CameraCount:
@@ -79,7 +76,7 @@ def merged(counts: Iterable[CameraCount], step_ms: int) -> list[CameraCount]:
 
     Args:
         counts: by camera and then by time.
-        step_ms: a multiple of `STEP_MS`; times begin at multiples of it since 1970.
+        step_ms: a multiple of `BUCKET_MS`; times begin at multiples of it since 1970.
     """
     sums: dict[tuple[str, int], CameraCount] = {}
     for one in counts:

@@ -27,6 +27,12 @@ def pardon(connection: Connection, ids: Iterable[str]) -> None:
     connection.execute(delete(PENALTY).where(PENALTY.c.device.in_(sorted(set(ids)))))
 
 
+def reason(connection: Connection, device: str, now_ms: int) -> str | None:
+    """Why no rollout takes a box now; None where one may."""
+    query = select(PENALTY.c.reason).where(PENALTY.c.device == device, PENALTY.c.until_ms > now_ms)
+    return connection.scalar(query)
+
+
 def punished(connection: Connection, now_ms: int) -> dict[str, str]:
     """Boxes that no rollout takes now, and why."""
     query = select(PENALTY.c.device, PENALTY.c.reason).where(PENALTY.c.until_ms > now_ms)

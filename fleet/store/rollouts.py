@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, union, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, union, update
 
 from contracts.desired import DesiredModel
 from fleet.rollout.boxes import BoxState
@@ -197,14 +197,10 @@ def newest_of_slots(connection: Connection, ids: Iterable[str]) -> dict[tuple[st
 
 
 def set_state(connection: Connection, rollout: Rollout) -> None:
-    """Store where a rollout stands: its state, the reason, and when it ended."""
-    values = {"state": rollout.state, "reason": rollout.reason, "ended_ms": rollout.ended_ms}
+    """Store where a rollout stands: its state, the reason, its revision, and when it ended."""
+    names = ("state", "reason", "revision", "ended_ms")
+    values = {name: getattr(rollout, name) for name in names}
     connection.execute(update(ROLLOUT).where(ROLLOUT.c.id == rollout.id).values(values))
-
-
-def raise_revision(connection: Connection, rollout: Rollout) -> None:
-    """A person changed it."""
-    connection.execute(update(ROLLOUT).where(ROLLOUT.c.id == rollout.id).values(revision=ROLLOUT.c.revision + 1))
 
 
 def classes(connection: Connection, rollout: int) -> list[RolloutClass]:
@@ -350,14 +346,6 @@ def taken(connection: Connection, slot: str) -> dict[str, int]:
 def place(box: RolloutBox) -> Place:
     """Where a box is counted."""
     return Place(box.rollout, box.hardware_class, box.wave, box.state)
-
-
-def count_boxes(connection: Connection, rollout: int) -> Counter[Place]:
-    """The numbers of boxes as they would be counted one by one; what `tally` gives must equal it."""
-    table = ROLLOUT_DEVICE.c
-    keys = (table.rollout, table.hardware_class, table.wave, table.state)
-    query = select(*keys, func.count()).where(table.rollout == rollout).group_by(*keys)
-    return Counter({Place(*row[:4]): row[4] for row in connection.execute(query)})
 
 
 def _read(row: Row[tuple[object, ...]]) -> Rollout:

@@ -114,19 +114,6 @@ class UserStore:
 
         return self._change(name, author, now_ms, "user.password", change)
 
-    def end_sessions(self, name: str, author: Author, now_ms: int) -> User:
-        """Sign a user out everywhere.
-
-        Raises:
-            UnknownNameError: there is none of that name.
-        """
-
-        def change(connection: Connection, _user: User) -> str:
-            _end_sessions(connection, name)
-            return f"{name} is signed out everywhere"
-
-        return self._change(name, author, now_ms, "user.sign_out", change)
-
     def remove(self, name: str, author: Author, now_ms: int) -> None:
         """Remove a user with all sessions and tokens; what they did stays in the audit log.
 

@@ -48,9 +48,9 @@ def view(database: Database, device: Device, now_ms: int) -> WantedView:
         wanted = store.load(connection, [name]).get(name)
         return WantedView(
             wanted,
-            None if wanted is None else standing(device, wanted.revisions),
+            None if wanted is None else "ahead" if wanted.ahead else standing(device, wanted.revisions),
             stale.is_stale(connection, name),
-            penalties.punished(connection, now_ms).get(name),
+            penalties.reason(connection, name, now_ms),
             tuple(rollout_store.of_device(connection, name, _ROLLOUTS)),
         )
 

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
+from fleet.bucket import Bucket, Monotonic
 from fleet.configuration.layers import depends_on
 from fleet.inventory.device import Device
 from fleet.store import stale
 from fleet.store import wanted as store
-from fleet.store.devices import Told
+from fleet.store.devices import Observer, Told
 from fleet.wanted.rules import standing
 
 _BURST = 10  # hellos of a box that are answered at once
-_REFILL_MS = 10_000  # until one more is; a box that says hello in a loop costs no more than that
+_REFILL_SECONDS = 100.0  # until as many are again; a box that says hello in a loop costs no more than that
 
 
-class WantedWatch:
-    """Concludes from what boxes told (a `fleet.store.devices.Observer`)."""
+def wanted_watch(clock: Monotonic = time.monotonic) -> Observer:
+    """Concludes from what boxes told.
 
-    def __init__(self) -> None:
-        self._answered: dict[str, tuple[float, int]] = {}  # box to the answers it has left, and when that was
-
-    def __call__(self, connection: Connection, told: Sequence[Told], known: Mapping[str, Device]) -> None:
-        """See `_watch`."""
-        _watch(connection, told, known, self._may_answer)
-
-    def _may_answer(self, device: str, now_ms: int) -> bool:
-        left, at_ms = self._answered.get(device, (float(_BURST), now_ms))
-        left = min(float(_BURST), left + max(0, now_ms - at_ms) / _REFILL_MS)
-        self._answered[device] = (left - 1 if left >= 1 else left, now_ms)
-        return left >= 1
+    Args:
+        clock: by which boxes that say hello in a loop are bounded.
+    """
+    return partial(_watch, Bucket(_BURST, _REFILL_SECONDS, clock))
 
 
-def _watch(
-    connection: Connection,
-    told: Sequence[Told],
-    known: Mapping[str, Device],
-    may_answer: Callable[[str, int], bool],
-) -> None:
+def _watch(answers: Bucket, connection: Connection, told: Sequence[Told], known: Mapping[str, Device]) -> None:
     """Note what follows from what boxes told.
 
     A box whose labels, class, facts or version changed may be meant by other layers, so that is worked out anew. One
@@ -57,7 +47,7 @@ def _watch(
             continue
         wanted, was_ahead = revisions[device]
         stands = standing(each.device, wanted)
-        if each.greeted and stands == "behind" and may_answer(device, now_ms):
+        if each.greeted and stands == "behind" and not answers.take(device):
             again.append(device)
         if (stands == "ahead") != was_ahead:
             flipped[not was_ahead].append(device)

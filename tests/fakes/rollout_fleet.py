@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from sqlalchemy import Connection, func, select
 
 from contracts.messages import CountReport
 from fleet.ingest import Arrived, Ingest
@@ -21,11 +24,13 @@ from fleet.store import wanted as wanted_store
 from fleet.store.count_reports import ArrivedReport, CountLog
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
+from fleet.store.rollouts import Place
 from fleet.store.settings import Listening
+from fleet.store.tables import ROLLOUT_DEVICE
 from fleet.wanted.rules import NOTHING
 from fleet.wanted.signing import unsigned
 from fleet.wanted.tasks import Resolving
-from fleet.wanted.watching import WantedWatch
+from fleet.wanted.watching import wanted_watch
 from fleet.wanted.writing import WantedWriter
 from tests.fakes.fleet import Published, facts, hello, reported, status
 
@@ -108,7 +113,7 @@ class FakeFleet:
 
     @property
     def ingest(self) -> Ingest:
-        return Ingest(DeviceStore(self.database, (WantedWatch(), watch_rollouts)), CountLog(self.database))
+        return Ingest(DeviceStore(self.database, (wanted_watch(), watch_rollouts)), CountLog(self.database))
 
     def add(self, prefix: str, count: int, facts: dict[str, Any], *, online: bool = True, **labels: str) -> None:
         new = [FakeBox(f"{prefix}-{n}", facts, labels) for n in range(count)]
@@ -227,3 +232,11 @@ class FakeFleet:
             "models": {"main": wanted},
         }
         return [box.report()]
+
+
+def count_boxes(connection: Connection, rollout: int) -> Counter[Place]:
+    """The numbers of boxes, counted one by one; what `fleet.store.rollouts.tally` gives must equal it."""
+    table = ROLLOUT_DEVICE.c
+    keys = (table.rollout, table.hardware_class, table.wave, table.state)
+    query = select(*keys, func.count()).where(table.rollout == rollout).group_by(*keys)
+    return Counter({Place(*row[:4]): row[4] for row in connection.execute(query)})

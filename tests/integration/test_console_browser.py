@@ -99,7 +99,7 @@ def test_what_happens_is_shown_without_loading_the_page_again(browser: Browser, 
         fleet.tell(status("offline", "box-1"), hello("box-3"), status("online", "box-3"))
         tab.wait("document.querySelector('.grid rect.offline') && document.querySelectorAll('.grid rect').length === 3")
         assert tab.evaluate("window.same")
-        UserStore(fleet.database).end_sessions("vera", AUTHOR, 1)
+        UserStore(fleet.database).change("vera", AUTHOR, 1, disabled=True)
         tab.wait("document.getElementById('notice').textContent.includes('signed out')")
         refused = [text for text in tab.complaints() if "401" not in text]
         assert refused == []

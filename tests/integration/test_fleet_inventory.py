@@ -28,7 +28,7 @@ from fleet.store.count_reports import CountLog
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.errors import DatabaseError
-from fleet.wanted.watching import WantedWatch
+from fleet.wanted.watching import wanted_watch
 from tests.e2e.agents import ROOT, Agent, run_cli
 from tests.fakes.fleet import Published, counted, facts, health, hello, reported, status
 from tests.fakes.inventory import AlwaysLeads, MemoryCounts, MemoryInventory, NoOutbox
@@ -189,7 +189,7 @@ def test_hostile_messages_stop_nothing_and_each_is_counted(tmp_path: Path, count
     seed = int(os.environ.get("FUZZ_SEED", "20261128"))
     messages = [hostile(random.Random(seed + n)) for n in range(count)]
     database = Database(str(tmp_path / "fleet.db"))
-    store = DeviceStore(database, (WantedWatch(), watch_rollouts))
+    store = DeviceStore(database, (wanted_watch(), watch_rollouts))
     with running(broker.port, store, CountLog(database)) as ingest, Watcher(broker.port, topic="nothing") as watcher:
         publish(watcher, hello("good", version="before"), retain=True)  # it may listen only in a moment
         wait_until(lambda: store.get("good"))

@@ -19,7 +19,7 @@ from fleet.store import wanted as wanted_store
 from fleet.store.audit import Author
 from fleet.store.database import Database
 from fleet.store.errors import DatabaseError
-from tests.fakes.rollout_fleet import NEW, OLD, FakeFleet
+from tests.fakes.rollout_fleet import NEW, OLD, FakeFleet, count_boxes
 from tests.integration.brokers import wait_until
 from tests.integration.postgres import postgres
 from tests.unit.fleet.rollout.test_engine import ADA, JETSON, PC, RELEASE, soak, spec, stands, states
@@ -91,7 +91,7 @@ def test_controllers_that_work_at_once_offer_each_box_once_and_count_right(addre
     assert Counter(box.artifact for box in fleet.boxes.values()) == {NEW: 400}
     assert Counter(len(box.attempts) for box in fleet.boxes.values()) == {1: 400}
     with fleet.database.reading() as connection:
-        assert store.tally(connection, number) == store.count_boxes(connection, number)
+        assert store.tally(connection, number) == count_boxes(connection, number)
         assert wanted_store.waiting(connection, 10) == []
         opened = [each for each in rollout_events.newest(connection, number, 100) if each.what == "opened"]
     assert len(opened) == 6  # three waves of two classes, each opened once

@@ -127,17 +127,6 @@ def read_publish(packet: Packet) -> Publish:
     return Publish(topic, body[end + 2 if qos else end :], qos, bool(packet.flags & 1), mid)
 
 
-def read_number(packet: Packet) -> int:
-    """The number that a PUBACK or SUBACK is for.
-
-    Raises:
-        MalformedError: it has none.
-    """
-    if len(packet.body) < 2:  # noqa: PLR2004 - a number has two bytes
-        raise MalformedError("a number was expected")
-    return int.from_bytes(packet.body[:2], "big")
-
-
 def _length(data: bytearray, at: int) -> tuple[int, int] | None:
     """The length that stands at a place, and where what it is of begins; None where it is not whole (2.2.3)."""
     size = 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 
 from contracts.desired import DesiredModel
 from contracts.topics import Channel, Topic
+from fleet.clock import wall_ms
 from fleet.wanted.rules import Wanted, document
 from tools.fleet_sim.codec import Publish
 from tools.fleet_sim.link import Link, open_link
@@ -81,7 +81,7 @@ def document_of(device: str, model: Runs, revision: int, config: str = "{}", epo
         config: canonical JSON.
         epoch: of the controller's memory.
     """
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     models: Mapping[str, DesiredModel] = {
         SLOT: DesiredModel(name=model.name, version=model.version, manifest=model.manifest)
     }

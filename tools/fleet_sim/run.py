@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from contracts.errors import WrittenError
 from contracts.manifest import Artifact
+from fleet.clock import wall_ms
 from fleet.rollout.creating import create_rollout
 from fleet.rollout.release import RolloutRelease
 from fleet.rollout.spec import RolloutSpec, parse_waves
@@ -135,7 +136,7 @@ class Run:
     def __init__(self, stage: Stage, scenario: Scenario, boxes: int) -> None:
         self._stage = stage
         self._scenario = scenario
-        self._clock = FastClock(time.time_ns() // 1_000_000, scenario.speed)
+        self._clock = FastClock(wall_ms(), scenario.speed)
         self._swarm = Swarm(World(stage.port, self._clock, scenario), boxes)
         self._database = Database(stage.address)
         self._controllers = [self._controller(number) for number in range(stage.controllers)]

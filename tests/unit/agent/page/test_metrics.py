@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +15,7 @@ from agent.page.ports import AgentState
 from agent.page.top import table
 from contracts.health import ModelHealth, Telemetry
 from contracts.messages import StateNow
+from tests.dashboards import Dashboard
 from tests.fakes.page import FakeAgent
 
 ROOT = Path(__file__).parents[4]
@@ -112,46 +111,16 @@ def test_the_page_about_metrics_lists_them_all_and_no_other() -> None:
     assert documented == [(spec.name, spec.kind, spec.labels, spec.text) for spec in METRICS]
 
 
-def dashboard() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((ROOT / "docs/grafana/edgetally.json").read_text())
-    return document
-
-
-def expressions() -> list[str]:
-    found = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
-    return found + [one["query"]["query"] for one in dashboard()["templating"]["list"] if one["type"] == "query"]
-
-
 def test_the_dashboard_asks_only_for_metrics_and_labels_that_exist() -> None:
-    for expression in expressions():
-        names = re.findall(r"edgetally_\w+", expression)
-        assert names, expression
-        for name in names:
-            assert name in LABELS, expression
-        for name, selectors in re.findall(r"(edgetally_\w+)\{(.*?)\}", expression):
-            assert set(re.findall(r"(\w+)[=!]", selectors)) <= LABELS[name] | {"instance"}, expression
-    for panel in dashboard()["panels"]:
-        for target in panel["targets"]:
-            (name,) = re.findall(r"edgetally_\w+", target["expr"])
-            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= LABELS[name] | {"instance"}
+    dashboard = Dashboard("edgetally.json", {name: set(labels) for name, labels in LABELS.items()})
+    dashboard.check_names()
+    dashboard.check_layout()
 
 
 def test_the_dashboard_shows_all_that_is_counted() -> None:
     counted = {spec.name for spec in METRICS if re.search(r"_count$|_crossings_|_state$|_entries_", spec.name)}
     assert len(counted) == 5
-    assert counted <= set(re.findall(r"edgetally_\w+", " ".join(expressions())))
-
-
-def test_the_dashboards_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
-    panels = dashboard()["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    taken: set[tuple[int, int]] = set()
-    for panel in panels:
-        at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert max(x for x, _ in cells) < 24
-        assert not cells & taken, panel["title"]
-        taken |= cells
+    assert counted <= Dashboard("edgetally.json", {}).shown
 
 
 def test_a_classifiers_camera_tells_its_state_and_its_entries_and_no_count() -> None:

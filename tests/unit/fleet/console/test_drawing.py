@@ -11,7 +11,8 @@ from fleet.console.chart import HEIGHT, WIDTH, chart
 from fleet.console.grid import CELL, MOST_SQUARES, SINGLE, ClassGrid, grid
 from fleet.inventory.box_state import BOX_STATES, BoxState, box_state
 from fleet.inventory.device import Device
-from fleet.store.counts import STEP_MS, CameraCount, merged
+from fleet.store.count_reports import BUCKET_MS
+from fleet.store.counts import CameraCount, merged
 from fleet.store.devices import StoredDevice
 
 MAKES: dict[BoxState, tuple[dict[str, object], int | None]] = {
@@ -81,8 +82,8 @@ def counted(start: int, level: float | None) -> CameraCount:
     st.lists(st.none() | st.floats(0, 1e9, allow_nan=False, allow_subnormal=False), max_size=50),
 )
 def test_every_count_is_drawn_within_the_chart_and_no_data_is_a_gap(levels: list[float | None]) -> None:
-    counts = [counted(n * STEP_MS, level) for n, level in enumerate(levels)]
-    drawn = chart("gate", counts, 0, 50 * STEP_MS, STEP_MS)
+    counts = [counted(n * BUCKET_MS, level) for n, level in enumerate(levels)]
+    drawn = chart("gate", counts, 0, 50 * BUCKET_MS, BUCKET_MS)
     points = [tuple(map(float, point.split())) for line in drawn.lines for point in re.findall(r"[ML]([\d. -]+)", line)]
     assert len(points) == sum(level is not None for level in levels)
     assert all(0 <= x <= WIDTH and -0.1 <= y <= HEIGHT for x, y in points)
@@ -92,9 +93,9 @@ def test_every_count_is_drawn_within_the_chart_and_no_data_is_a_gap(levels: list
 
 @given(st.lists(st.integers(0, 500), unique=True, max_size=60), st.integers(1, 12))
 def test_counts_by_longer_times_lose_nothing(slots: list[int], steps: int) -> None:
-    counts = [counted(slot * STEP_MS, float(slot % 7)) for slot in sorted(slots)]
-    longer = merged(counts, steps * STEP_MS)
+    counts = [counted(slot * BUCKET_MS, float(slot % 7)) for slot in sorted(slots)]
+    longer = merged(counts, steps * BUCKET_MS)
     assert sum(one.crossings_in for one in longer) == len(slots)
     assert sum(one.level_seconds for one in longer) == sum(one.level_seconds for one in counts)
-    assert all(one.start_ms % (steps * STEP_MS) == 0 for one in longer)
+    assert all(one.start_ms % (steps * BUCKET_MS) == 0 for one in longer)
     assert [one.start_ms for one in longer] == sorted({one.start_ms for one in longer})

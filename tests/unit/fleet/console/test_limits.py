@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.console.limits import Bucket, network
+from fleet.bucket import Bucket
+from fleet.console.limits import network
 
 
 class Clock:

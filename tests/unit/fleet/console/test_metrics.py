@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert, update
 
 from fleet.console.metrics import METRICS
 from fleet.store.tables import PENALTY, STALE, WANTED
+from tests.dashboards import Dashboard
 from tests.fakes.fleet import facts, health, hello, status
 from tests.unit.fleet.console.consoles import Client, Rig, rig
 from tests.unit.fleet.console.test_rollouts import Moving
@@ -116,41 +115,8 @@ def test_the_page_about_the_console_lists_them_all_and_no_other() -> None:
     assert documented == [(spec.name, spec.kind, spec.labels, spec.text) for spec in METRICS]
 
 
-def dashboard() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((ROOT / "docs/grafana/edgetally-fleet.json").read_text())
-    return document
-
-
-def expressions() -> list[str]:
-    found = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
-    return found + [one["query"]["query"] for one in dashboard()["templating"]["list"] if one["type"] == "query"]
-
-
 def test_the_dashboard_asks_only_for_metrics_and_labels_that_exist_and_shows_every_one() -> None:
-    shown: set[str] = set()
-    for expression in expressions():
-        names = re.findall(r"edgetally_\w+", expression)
-        assert names, expression
-        shown |= set(names)
-        assert set(names) <= LABELS.keys(), expression
-        for name, selectors in re.findall(r"(edgetally_\w+)\{(.*?)\}", expression):
-            assert set(re.findall(r"(\w+)[=!]", selectors)) <= LABELS[name] | {"instance"}, expression
-        for grouped in re.findall(r"by \((.*?)\)", expression):
-            assert set(re.split(r", *", grouped)) <= LABELS[names[0]], expression
-    assert shown == LABELS.keys()
-    for panel in dashboard()["panels"]:
-        for target in panel["targets"]:
-            (name,) = set(re.findall(r"edgetally_\w+", target["expr"]))
-            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= LABELS[name] | {"instance"}
-
-
-def test_the_dashboards_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
-    panels = dashboard()["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    taken: set[tuple[int, int]] = set()
-    for panel in panels:
-        at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert max(x for x, _ in cells) < 24
-        assert not cells & taken, panel["title"]
-        taken |= cells
+    dashboard = Dashboard("edgetally-fleet.json", LABELS)
+    dashboard.check_names()
+    dashboard.check_layout()
+    assert dashboard.shown == LABELS.keys()

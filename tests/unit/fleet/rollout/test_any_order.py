@@ -19,7 +19,7 @@ from fleet.rollout.spec import parse_waves
 from fleet.store import rollouts as store
 from fleet.store.database import Database
 from fleet.wanted.restoring import restored
-from tests.fakes.rollout_fleet import OLD, FakeBox, FakeFleet, takes_it
+from tests.fakes.rollout_fleet import OLD, FakeBox, FakeFleet, count_boxes, takes_it
 from tests.unit.fleet.rollout.test_engine import ADA, JETSON, PC, start
 
 _MEMORY = Path("/dev/shm")
@@ -112,7 +112,7 @@ class AnyOrder(RuleBasedStateMachine):
     def counts_are_right(self) -> None:
         with self.fleet.database.reading() as connection:
             for number in self.rollouts:
-                assert store.tally(connection, number) == store.count_boxes(connection, number)
+                assert store.tally(connection, number) == count_boxes(connection, number)
                 assert all(n > 0 for n in store.tally(connection, number).values())
 
     @invariant()

@@ -19,7 +19,7 @@ from fleet.store import rollouts as store
 from fleet.store.audit import AuditLog, Author
 from fleet.store.database import Database
 from fleet.store.rollouts import Rollout
-from tests.fakes.rollout_fleet import NEW, OLD, FakeBox, FakeFleet
+from tests.fakes.rollout_fleet import NEW, OLD, FakeBox, FakeFleet, count_boxes
 
 JETSON = {"arch": "aarch64", "jetpack": "6.1", "gpu.sm": 87, "runtime.tensorrt": "10.3.0"}
 PC = {"arch": "x86_64", "cpu.isa": ["avx2"], "runtime.openvino": "2026.4"}
@@ -75,7 +75,7 @@ def start(fleet: FakeFleet, **more: Any) -> int:
 def stands(fleet: FakeFleet, number: int) -> Rollout:
     with fleet.database.reading() as connection:
         found = store.get(connection, number)
-        assert store.tally(connection, number) == store.count_boxes(connection, number)
+        assert store.tally(connection, number) == count_boxes(connection, number)
     assert found is not None
     return found
 

@@ -10,14 +10,15 @@ from fleet.store.count_reports import CountLog
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.wanted.signing import unsigned
-from fleet.wanted.watching import WantedWatch
+from fleet.wanted.watching import wanted_watch
 from fleet.wanted.writing import WantedWriter
 from tests.fakes.fleet import hello
 
 
 def test_a_box_that_says_hello_in_a_loop_is_answered_a_few_times_and_then_now_and_then(tmp_path: Path) -> None:
+    now = [0.0]
     database = Database(str(tmp_path / "fleet.db"))
-    ingest = Ingest(DeviceStore(database, (WantedWatch(),)), CountLog(database))
+    ingest = Ingest(DeviceStore(database, (wanted_watch(lambda: now[0]),)), CountLog(database))
     topic, payload = hello()
     ingest.take([Arrived(topic, payload, False, 0)])
     with database.writing() as connection:
@@ -35,4 +36,5 @@ def test_a_box_that_says_hello_in_a_loop_is_answered_a_few_times_and_then_now_an
         return answered
 
     assert answers(100, 1) == 10
+    now[0] = 30.0
     assert answers(100, 30_001) == 3

@@ -81,4 +81,4 @@ def parts(stream: bytes, cuts: list[int]) -> Iterable[bytes]:
 
 
 def read(packet: Packet) -> Publish | int:
-    return codec.read_number(packet) if packet.kind == codec.PUBACK else codec.read_publish(packet)
+    return int.from_bytes(packet.body, "big") if packet.kind == codec.PUBACK else codec.read_publish(packet)
