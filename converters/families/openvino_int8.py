@@ -43,7 +43,8 @@ def quantised(
         import nncf
     except ModuleNotFoundError as error:
         raise RuntimeMissingError("quantising for OpenVINO", "nncf", "convert") from error
-    nncf.set_log_level(logging.ERROR)
+    # Its own set_log_level also silences every handler that somebody else attached to its logger.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     scope = nncf.IgnoredScope(names=_layers(model, source, kept_out))
     frames = nncf.Dataset([{input_name: frame} for frame in calibration_frames(calibration)])
     # Older processors add products of bytes in 16 bits, which overflows: half the range, so that one artifact serves

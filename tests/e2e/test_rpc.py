@@ -64,7 +64,7 @@ def test_a_running_agent_tests_itself_and_shows_what_it_may(tmp_path: Path, bund
         assert picture[:, middle + 16 :].std() > 10
         reset = ask(watcher, "drift-reset").result
         assert isinstance(reset, DriftReset)
-        watcher.wait_for(lambda: f'"since":"{reset.since}"'.encode() in watcher.payloads("/health")[-1])
+        watcher.wait_for(lambda: f'"since":"{reset.since}"'.encode() in b"".join(watcher.payloads("/health")[-1:]))
         assert ask(watcher, "restart").code == "too_often"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,22 @@ def test_the_same_model_and_pictures_give_the_same_bytes(family: str, method: st
     one, two = (emit(family, job, method, name=name) for name in ("one", "two"))
     for file in one.entry.parent.iterdir():
         assert file.read_bytes() == (two.entry.parent / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("family", ["onnxruntime", "openvino"])
+def test_who_listens_to_the_log_hears_as_much_afterwards(family: str, job: Job) -> None:
+    listener = logging.NullHandler()
+    loggers = [logging.getLogger(), logging.getLogger("nncf")]
+    levels = [logging.root.level, logging.root.manager.disable]
+    for logger in loggers:
+        logger.addHandler(listener)
+    try:
+        emit(family, job, {"onnxruntime": ONNX_METHODS, "openvino": OPENVINO_METHODS}[family][0])
+    finally:
+        for logger in loggers:
+            logger.removeHandler(listener)
+    assert listener.level == logging.NOTSET
+    assert [logging.root.level, logging.root.manager.disable] == levels
 
 
 def executed(family: str, emitted: Emitted, precision: str = "f32") -> Mapping[str, int]:
