@@ -1,7 +1,7 @@
 """Three boxes, each with another runtime, through two rollouts: of a good model, and of one that counts wrongly.
 
-Everything is real: agents, broker, web server, keys, signatures, controllers. The road is made, so that the truth is
-known after every frame.
+Everything is real: agents, broker, web server, keys, signatures, controllers. One road is made, so that the truth is
+known after every frame, and one is filmed.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from fleet.store.devices import DeviceStore
 from fleet.store.tables import LEASE
 from runtime.bundle import open_bundle
 from tests.e2e.agents import Agent, reports, run_cli
-from tests.integration.brokers import PATIENCE, Mosquitto, Watcher, wait_until
+from tests.e2e.roads import FilmedRoad, MadeRoad, Road
+from tests.integration.brokers import Mosquitto, Watcher, wait_until
 from tests.integration.nginx import nginx
-from tests.integration.squares import camera, crossed_after, write_pictures
-from tests.integration.squares_everywhere import ARTIFACTS, write_bundle_for_all
+from tests.integration.squares_everywhere import ARTIFACTS
 from tests.integration.test_fleet_inventory import Serving
 from tests.integration.test_update_fleet import Operator
 
 # Frames come as fast as the machine has time for them, so their rate, and what is counted a second, say nothing here.
 PROBATION = {"seconds": 2, "frames": 30, "max_celsius": 120, "min_fps_share": 0.05, "max_difference": 1}
-UPDATE = {"probation": PROBATION, "shadow": {"seconds": 2, "fps": 60, "frames": 60}, "keep_free_mb": 0}
+UPDATE = {"probation": PROBATION, "keep_free_mb": 0}
 ROLLOUT = ("--waves", "1,100%", "--soak", "1s", "--on-halt", "revert", "--yes", "--as", "ada")
 STREET = '[labels]\nstreet = "${label.site} street, at ${device}"\n'
 
@@ -75,14 +75,14 @@ class Box:
         digests = [report.artifact_digest for report in self.counted() if report.artifact_digest is not None]
         return list(dict.fromkeys(digests))
 
-    def check_bill(self) -> None:
+    def check_bill(self, road: Road) -> None:
         """No number is missing, no frame was left out, and the totals are those of the road."""
         found = reports(self.watcher)
         assert [report.seq for report in found] == list(range(1, len(found) + 1))
         assert len({report.lines["mid"].counter_id for report in found}) == 1
         assert not any(report.frames_dropped for report in found)
         last, frames = found[-1].lines["mid"], sum(report.frames_seen for report in found)
-        assert (last.total_in, last.total_out) == crossed_after(frames)
+        assert (last.total_in, last.total_out) == road.crossed_after(frames)
 
 
 class Fleet:
@@ -90,21 +90,24 @@ class Fleet:
 
     Args:
         operator: with keys and repository.
+        road: that boxes count.
         file: the controllers' database, which they make.
     """
 
-    def __init__(self, operator: Operator, file: Path) -> None:
+    def __init__(self, operator: Operator, road: Road, file: Path) -> None:
         self.operator = operator
+        self.road = road
         self.file = file
+        self.bundles: dict[str, Path] = {}
 
     @property
     def database(self) -> Database:
         return Database(str(self.file))
 
-    def release(self, version: str, **flaws: Any) -> dict[str, str]:
+    def release(self, version: str, *, wrong: bool = False) -> dict[str, str]:
         """Release a model; returns the digest of each of its artifacts."""
         operator = self.operator
-        bundle = write_bundle_for_all(operator.folder / f"squares-{version}", version=version, **flaws)
+        bundle = self.bundles[version] = self.road.bundle(operator.folder, version, wrong=wrong)
         operator.run("publish", bundle, "--repository", operator.repository, "--keys", operator.keys)
         return digests(bundle)
 
@@ -115,7 +118,7 @@ class Fleet:
 
     def roll_out(self, version: str) -> int:
         where = ("--repository", self.operator.repository, "--keys", self.operator.keys)
-        return int(self.run("rollout", "create", "--model", f"squares@{version}", *where, *ROLLOUT)["id"])
+        return int(self.run("rollout", "create", "--model", f"{self.road.model}@{version}", *where, *ROLLOUT)["id"])
 
     def wait_for(self, rollout: int, check: Callable[[RolloutView], object]) -> None:
         database = self.database
@@ -124,7 +127,7 @@ class Fleet:
             return view(database, rollout, time.time_ns() // 1_000_000)
 
         ends = {"halted", "completed", "reverted"}
-        wait_until(lambda: check(found()) or found().rollout.state in ends, 4 * PATIENCE)  # each change takes seconds
+        wait_until(lambda: check(found()) or found().rollout.state in ends, self.road.patience)
         assert check(found()), found()
 
     def talks_to_the_broker(self, serving: Serving) -> bool:
@@ -137,10 +140,10 @@ def digests(bundle: Path) -> dict[str, str]:
     return {artifact.id: artifact.digest for artifact in open_bundle(bundle).manifest.artifacts}
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
+@pytest.fixture(params=[MadeRoad, pytest.param(FilmedRoad, marks=pytest.mark.slow)])
+def fleet(tmp_path: Path, request: pytest.FixtureRequest) -> Fleet:
     (tmp_path / "operator").mkdir()
-    return Fleet(Operator(tmp_path / "operator"), tmp_path / "fleet.db")
+    return Fleet(Operator(tmp_path / "operator"), request.param(tmp_path), tmp_path / "fleet.db")
 
 
 @pytest.fixture
@@ -148,7 +151,6 @@ def boxes(tmp_path: Path, mosquitto: Mosquitto, fleet: Fleet) -> Iterator[list[B
     """Three boxes that count, each with its own runtime and the first release."""
     fleet.release("1.0.0")
     operator = fleet.operator
-    road = write_pictures(tmp_path / "road")
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(nginx(operator.repository))
         found = []
@@ -158,13 +160,13 @@ def boxes(tmp_path: Path, mosquitto: Mosquitto, fleet: Fleet) -> Iterator[list[B
             shutil.copy(operator.keys / "root.json", folder / "state")
             settings = {
                 "device": folder.name,
-                "bundle": str(operator.folder / "squares-1.0.0"),
+                "bundle": str(fleet.bundles["1.0.0"]),
                 "broker": {"host": "127.0.0.1", "port": mosquitto.port},
                 "state_seconds": 0.2,
                 "labels": {"site": f"site-{number}"},
                 "runtime": {"artifact": artifact, "lanes": 1, "threads": 1, "tune": False},
-                "update": {"server": [server], **UPDATE},
-                "camera": [camera(road)],
+                "update": {"server": [server], "shadow": fleet.road.shadow, **UPDATE},
+                "camera": [fleet.road.camera],
             }
             watcher = stack.enter_context(Watcher(mosquitto.port, f"edgetally/v1/{folder.name}/#"))
             agent = stack.enter_context(Agent(folder, settings))
@@ -218,7 +220,7 @@ def test_a_good_model_reaches_every_box_though_a_controller_is_killed_and_a_bad_
         configure(fleet, boxes, tmp_path)
         assert all(box.keys.exists() for box in boxes), "so none takes a document that nobody signed"
 
-        old, good = digests(fleet.operator.folder / "squares-1.0.0"), fleet.release("1.1.0")
+        old, good = digests(fleet.bundles["1.0.0"]), fleet.release("1.1.0")
         number = fleet.roll_out("1.1.0")
         fleet.wait_for(number, lambda found: found.committed)
         dies, goes_on = (first, second) if fleet.talks_to_the_broker(first) else (second, first)
@@ -228,7 +230,7 @@ def test_a_good_model_reaches_every_box_though_a_controller_is_killed_and_a_bad_
         check_running(fleet, boxes, good)
         assert [box.ends("1.1.0")[-1] for box in boxes] == [("committed", "committed")] * len(boxes)
 
-        fleet.release("1.2.0", blind_from=12)  # its golden sample lies before that
+        fleet.release("1.2.0", wrong=True)
         number = fleet.roll_out("1.2.0")
         fleet.wait_for(number, lambda found: found.rollout.state == "reverted")
         canary = check_told_why(fleet, number)
@@ -236,4 +238,4 @@ def test_a_good_model_reaches_every_box_though_a_controller_is_killed_and_a_bad_
     assert {box.name for box in boxes if box.ends("1.2.0")} == {canary}
     for box in boxes:
         assert box.counted_with() == [old[box.artifact], good[box.artifact]]
-        box.check_bill()
+        box.check_bill(fleet.road)
