@@ -20,6 +20,8 @@ from fleet.clock import wall_ms
 from fleet.configuration import cli as configuration_cli
 from fleet.console.cli import console
 from fleet.database_cli import app as database_app
+from fleet.enrolment.ca_cli import app as ca_app
+from fleet.enrolment.cli import app as enrol_app
 from fleet.inventory_options import DEFAULT_DATABASE, Broker, Database
 from fleet.publishing import options
 from fleet.publishing.keys_cli import app as keys_app
@@ -45,6 +47,8 @@ app.add_typer(user_app, name="user")
 app.add_typer(token_app, name="token")
 app.command()(console)
 app.add_typer(broker_app, name="broker")
+app.add_typer(enrol_app, name="enrol")
+app.add_typer(ca_app, name="ca")
 
 _MEGABYTE = 1_000_000
 _DAY_MS = 86_400_000

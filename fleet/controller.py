@@ -115,6 +115,7 @@ class Controller:
         self._version: Version = "5"
         self._hung_up = 0
         self._pending: list[Delivery] = []
+        self._failed = False
         self._database_wait = Backoff(self._settings.first_wait, self._settings.longest_wait)
         self._listening: Listening | None = None
         self._flush_at = time.monotonic() + self._settings.flush
@@ -163,7 +164,9 @@ class Controller:
             self._pending += came
             self._take(session)
             if not self._pending and len(came) < _FEW:
-                self._listening = Listening(since_ms, self._link.clock())
+                until_ms = self._link.clock()
+                since_ms = min(since_ms, until_ms)  # the clock may be set back
+                self._listening = Listening(since_ms, until_ms)
             if len(self._pending) > _MOST_PENDING:
                 break
             more = self._send(outbox)
@@ -233,6 +236,9 @@ class Controller:
         except DatabaseError as error:
             self._database_failed(error)
             return
+        if self._failed:
+            _log.info("the database takes what comes again")
+        self._failed = False
         self._database_wait.reset()
         session.acknowledge(self._pending)
         self._pending = []
@@ -253,6 +259,7 @@ class Controller:
             self._database_failed(error)
 
     def _database_failed(self, error: DatabaseError) -> None:
+        self._failed = True
         self._database_wait.longer()
         _log.error("%s; nothing is lost, the broker keeps what comes", error)
 

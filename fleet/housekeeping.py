@@ -16,7 +16,7 @@ class Housekeeping:
 
     def __init__(self, counts: CountLog) -> None:
         self._counts = counts
-        self._next_ms = 0
+        self._cleaned_ms = -_HOUR_MS
 
     def turn(self, now_ms: int) -> bool:
         """Remove what is too old, where an hour is over.
@@ -24,7 +24,7 @@ class Housekeeping:
         Raises:
             DatabaseError: it cannot be written.
         """
-        if now_ms >= self._next_ms:
+        if not 0 <= now_ms - self._cleaned_ms < _HOUR_MS:  # the clock may be set back
             self._counts.forget(now_ms)
-            self._next_ms = now_ms + _HOUR_MS
+            self._cleaned_ms = now_ms
         return False

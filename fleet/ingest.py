@@ -40,6 +40,9 @@ class Inventory(Protocol):
     def count(self) -> int:
         """How many boxes are known."""
 
+    def barred(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those that were decommissioned."""
+
 
 class Counts(Protocol):
     """Where counts are stored."""
@@ -136,7 +139,9 @@ class Ingest:
         self.last_refusal = why
         _log.debug("refused (%s): %s", reason, why)
 
-    def _store(self, read: Sequence[_Read]) -> None:
+    def _store(self, every: Sequence[_Read]) -> None:
+        barred = self._inventory.barred({one.device for one in every}) if every else frozenset()
+        read = [one for one in every if one.device not in barred]
         self._store_told([one for one in read if not isinstance(one.message, CountReport)])
         counted = [
             ArrivedReport(one.message, one.arrived.at_ms) for one in read if isinstance(one.message, CountReport)
@@ -144,6 +149,9 @@ class Ingest:
         self._counts.add(counted)
         self.taken += len(counted)
         self._seen |= {one.report.device: one.at_ms for one in counted}
+        for one in every:
+            if one.device in barred:
+                self.refuse("decommissioned", f"{one.device}: it was decommissioned; see `edgetally-fleet enrol list`")
 
     def _store_told(self, read: Sequence[_Read]) -> None:
         if not read:

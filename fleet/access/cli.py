@@ -191,7 +191,8 @@ def list_tokens(database: Database = DEFAULT_DATABASE, *, as_json: Json = False)
         return
     for row in for_people:
         scopes = ",".join(map(str, row["scopes"] or []))
-        typer.echo(f"{row['id']}  {row['user']}  {scopes}  until {row['expires']}  used {row['used']}  {row['title']}")
+        used = "never used" if row["used"] is None else f"used {row['used']}"
+        typer.echo(f"{row['id']}  {row['user']}  {scopes}  until {row['expires']}  {used}  {row['title']}")
 
 
 @token_app.command(name="revoke")

@@ -10,6 +10,8 @@ import typer
 
 from contracts.errors import WrittenError
 from fleet import inventory_options
+from fleet.clock import wall_ms
+from fleet.enrolment.ca_cli import DEFAULT_CA, Folder, opened_authority
 from fleet.inventory_options import DEFAULT_DATABASE, Database
 
 app = typer.Typer(help="Set the broker up: its rules of access, and its configuration.", no_args_is_help=True)
@@ -45,7 +47,7 @@ def acl(
     for one in prefix or ():
         read_document(HomeAssistantConfig, {"prefix": one}, "--prefix")
     others = Users(controller, home_assistant or (), reader or (), prefix or ("homeassistant",))
-    _write(acl_file(others, _boxes(users, devices, database)), out)
+    _write(acl_file(others, _boxes(users, devices, database)), out, "have the broker read it again (SIGHUP)")
 
 
 @app.command()
@@ -72,7 +74,27 @@ def config(
     """
     from fleet.broker.mosquitto import Listener, config_file
 
-    _write(config_file(Listener(acl_path, certificate, key, client_ca, revoked, passwords, port, address, state)), out)
+    listener = Listener(acl_path, certificate, key, client_ca, revoked, passwords, port, address, state)
+    _write(config_file(listener), out, "restart the broker, as SIGHUP changes no listener")
+
+
+@app.command()
+def revoked(
+    ca: Folder = DEFAULT_CA,
+    database: Database = DEFAULT_DATABASE,
+    out: Out = None,
+) -> None:
+    """Write the list of certificates that hold no more, of boxes that were decommissioned or replaced.
+
+    It is good as long as the authority is. Mosquitto reads it at its start, and again when told (SIGHUP).
+
+    Example: `edgetally-fleet broker revoked --out /etc/mosquitto/edgetally.crl --database fleet.db`
+    """
+    opened = inventory_options.opened(database, make=True)
+    authority = opened_authority(ca)
+    from fleet.enrolment.ending import revocation_list
+
+    _write(revocation_list(opened, authority, wall_ms()), out, "tell the broker with SIGHUP")
 
 
 def _boxes(users: Path | None, query: str | None, database: str) -> list[str] | None:
@@ -101,7 +123,7 @@ def _read_ids(path: Path) -> list[str]:
     return [Topic(one, Channel.STATUS).device for one in ids]
 
 
-def _write(text: str, out: Path | None) -> None:
+def _write(text: str, out: Path | None, then: str) -> None:
     if out is None:
         sys.stdout.write(text)
         return
@@ -109,4 +131,4 @@ def _write(text: str, out: Path | None) -> None:
         out.write_text(text)
     except OSError as error:
         raise WrittenError(f"--out {out} cannot be written: {error.strerror}") from error
-    typer.echo(f"{out} is written; have the broker read it again (SIGHUP)")
+    typer.echo(f"{out} is written; {then}")

@@ -16,6 +16,7 @@ _WHOEVER = "%u"  # in a pattern: the name of whoever is connected
 _MEGABYTE = 1_048_576
 _LARGEST_PACKET = _MEGABYTE  # bytes; what the agent and the controller take, too
 _AUTOSAVE_SECONDS = 30  # Mosquitto's own 1800 would lose so much of what is retained in a power cut
+_QUEUED_MESSAGES = 10_000_000  # beyond what the bytes allow
 _QUEUED_BYTES = 256 * _MEGABYTE  # for each client that is away; only the controller has something queued
 
 
@@ -109,8 +110,9 @@ _GENERAL = (
     "allow_anonymous false",
     "# Boxes and the controller take no larger packets.",
     f"max_packet_size {_LARGEST_PACKET}",
-    "# What waits for a client that is away: by bytes. Beyond, Mosquitto drops the newest.",
-    "max_queued_messages 0",
+    "# What waits for a client that is away: by bytes. Beyond, Mosquitto drops the newest. 0 would be no bound either,",
+    "# but with it Mosquitto 2.0.11 ends the connection of whoever publishes what it may not.",
+    f"max_queued_messages {_QUEUED_MESSAGES}",
     f"max_queued_bytes {_QUEUED_BYTES}",
     "# The session of a controller that is away for longer is forgotten; it learns the rest from what is retained.",
     "persistent_client_expiration 1d",

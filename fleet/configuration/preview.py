@@ -49,6 +49,7 @@ class Preview:
         broken: boxes that have a problem then and had none: they keep what they have.
         mended: boxes that had a problem and then have none.
         still_broken: how many had a problem, and keep one.
+        notes: what of the layer may be meant otherwise, in words: a query that means no box, say.
     """
 
     devices: int
@@ -56,6 +57,7 @@ class Preview:
     broken: tuple[Trouble, ...]
     mended: tuple[str, ...]
     still_broken: int
+    notes: tuple[str, ...] = ()
 
     @property
     def changed(self) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from contracts.errors import WrittenError
 from fleet.configuration.bodies import read_body
 from fleet.configuration.layers import MOST_RANK, Layer, LayerName, parse_group_query
 from fleet.configuration.preview import Preview, preview
 from fleet.inventory.device import Device
+from fleet.inventory.fields import known_names, matches
+from fleet.inventory.query import QueryError, check_names
 
 
 @dataclass(frozen=True)
@@ -70,5 +72,20 @@ def preview_change(devices: Iterable[Device], layers: Sequence[Layer], name: Lay
         name: the layer that changes.
         after: as it would be, None where it is removed.
     """
-    some = (device for device in devices if name.kind != "device" or device.device == name.name)
-    return preview(some, layers, replaced(layers, name, after))
+    some = [device for device in devices if name.kind != "device" or device.device == name.name]
+    shown = preview(some, layers, replaced(layers, name, after))
+    return shown if after is None else replace(shown, notes=tuple(_notes(some, after)))
+
+
+def _notes(devices: Sequence[Device], after: Layer) -> Iterator[str]:
+    """What may be a typing error: a layer may well be for boxes to come, so it is no error."""
+    if after.name.kind == "device" and not devices:
+        yield f"no box {after.name.name!r} is known yet"
+    if after.name.kind != "group" or any(matches(after.query, device) for device in devices):
+        return
+    try:
+        check_names(after.query, str(after.query), known_names(devices))
+    except QueryError as error:
+        yield f"{after.name} is for no box that is known now: {error.problem}"
+    else:
+        yield f"{after.name} is for no box that is known now"

@@ -69,6 +69,7 @@ def print_layers(stored: Sequence[StoredLayer], console: Console | None = None) 
 def preview_lines(shown: Preview) -> Iterator[str]:
     """What a change would do."""
     yield shown.sentence
+    yield from (f"note: {note}" for note in shown.notes)
     for group in shown.affected[:_MOST_GROUPS]:
         yield f"{len(group.devices)} like this ({_some(group.devices)}):"
         yield from (f"  {difference}" for difference in group.difference)
@@ -91,6 +92,7 @@ def preview_document(shown: Preview) -> dict[str, object]:
         "broken": [{"problem": trouble.problem, "devices": list(trouble.devices)} for trouble in shown.broken],
         "mended": list(shown.mended),
         "still_broken": shown.still_broken,
+        "notes": list(shown.notes),
     }
 
 

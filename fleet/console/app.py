@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from contracts.errors import EdgetallyError
 from contracts.version import VERSION
 from fleet.access.passwords import BusyError
-from fleet.console import api, layer_api, layer_pages, pages, rollout_api, rollout_pages
+from fleet.console import api, enrol_api, layer_api, layer_pages, pages, rollout_api, rollout_pages
 from fleet.console.access import VisitorOf, visitor_of
 from fleet.console.console import Console, ConsoleOf
 from fleet.console.errors import Refused, refused, wants_json
@@ -49,7 +49,7 @@ def application(console: Console) -> ASGIApp:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.console = console
-    for each in (api, rollout_api, layer_api, pages, rollout_pages, layer_pages):
+    for each in (api, enrol_api, rollout_api, layer_api, pages, rollout_pages, layer_pages):
         app.include_router(each.router)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))

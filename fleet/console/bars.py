@@ -69,4 +69,4 @@ def _numbers(counts: Counts, out: Mapping[BoxState, int]) -> Iterator[tuple[Kind
     yield "reverted", out.get("reverted", 0)
     yield "superseded", out.get("superseded", 0)
     yield "withdrawn", out.get("withdrawn", 0)
-    yield "waiting", counts.waiting
+    yield "waiting", counts.waiting + counts.held

@@ -15,6 +15,8 @@ from runtime.console import LogLevel, log_to_stderr
 
 if TYPE_CHECKING:
     from fleet.console.releases import Releases
+    from fleet.enrolment.enrol import Enrolment
+    from fleet.store.database import Database as Opened
 
 
 def console(
@@ -45,6 +47,9 @@ def console(
         ),
     ] = DEFAULT_KEYS,
     root: Root = None,
+    enrolment: Annotated[
+        Path | None, typer.Option(help="enrolment.toml: boxes with a token are let in, as docs/provisioning.md says.")
+    ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="What is logged to stderr.")] = "info",
     *,
     metrics_open: Annotated[
@@ -69,7 +74,18 @@ def console(
 
     where = listening(listen, certificate, key, proxy or (), metrics_open=metrics_open)
     releases = None if repository is None else _releases(repository, keys, root)
-    serve(Database(database), where, host or (), releases, metrics_open=metrics_open)
+    opened = Database(database)
+    admits = None if enrolment is None else _enrolment(opened, enrolment)
+    serve(opened, where, host or (), releases, admits, metrics_open=metrics_open)
+
+
+def _enrolment(database: Opened, path: Path) -> Enrolment:
+    check_extra()
+    from fleet.enrolment.enrol import Enrolment
+    from fleet.enrolment.terms import read_terms
+    from fleet.publishing.passphrases import passphrases
+
+    return Enrolment(database, *read_terms(path, passphrases()))
 
 
 def _releases(address: str, keys: Path, root: Path | None) -> Releases:

@@ -15,6 +15,7 @@ from fleet.clock import Clock, wall_ms
 from fleet.console.limits import LoginLimit
 from fleet.console.releases import Releases
 from fleet.console.settings import ConsoleSettings
+from fleet.enrolment.enrol import Enrolment
 from fleet.store.audit import AuditLog
 from fleet.store.counts import CountStore
 from fleet.store.database import Database
@@ -38,6 +39,7 @@ class Console:
         passwords: how they are compared.
         now_ms: milliseconds since 1970.
         releases: what may be rolled out; None where this console was given no repository.
+        enrolment: lets boxes in; None where this console does not.
     """
 
     database: Database
@@ -45,6 +47,7 @@ class Console:
     passwords: Passwords = field(default_factory=Passwords)
     now_ms: Clock = wall_ms
     releases: Releases | None = None
+    enrolment: Enrolment | None = None
 
     def __post_init__(self) -> None:
         self.users = UserStore(self.database)
@@ -58,6 +61,7 @@ class Console:
         self.logins = LoginLimit()
         self.requests = Bucket(self.settings.requests, 20.0)
         self.strangers = Bucket(self.settings.strangers, 20.0)
+        self.enrolments = Bucket(self.settings.enrolments, 60.0)
         self.refusals: Counter[str] = Counter()
         self._someone = False
 

@@ -91,6 +91,7 @@ class PreviewAnswer(BaseModel):
         broken: boxes that have a problem then and had none: they keep what they have.
         mended: boxes that had a problem and then have none.
         still_broken: how many had a problem, and keep one.
+        notes: what may be a typing error: a query that means no box that is known.
     """
 
     revision: int
@@ -102,6 +103,7 @@ class PreviewAnswer(BaseModel):
     broken: list[TroubleAnswer]
     mended: list[str]
     still_broken: int
+    notes: list[str]
 
 
 class ValueAnswer(BaseModel):

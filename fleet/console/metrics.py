@@ -63,6 +63,7 @@ def samples(stored: Sequence[StoredDevice], found: Waiting, refusals: Counter[st
         yield "edgetally_fleet_versions", (version,), float(n)
     yield "edgetally_fleet_warnings", ("drift",), float(sum(bool(one.device.drift_warnings) for one in stored))
     yield "edgetally_fleet_warnings", ("update",), float(sum(bool(one.device.update_problems) for one in stored))
+    yield "edgetally_fleet_warnings", ("config",), float(sum(bool(one.device.config_problems) for one in stored))
     yield "edgetally_fleet_documents_stale", (), float(found.stale)
     yield "edgetally_fleet_documents_waiting", (), float(found.documents)
     if found.oldest_seconds is not None:

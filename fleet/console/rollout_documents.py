@@ -11,7 +11,8 @@ from fleet.rollout.rules import Action, ClassState, RolloutState
 from fleet.rollout.spec import RolloutSpec
 
 _COMMITTED: JsonDict = {
-    "committed": 5, "failed": 0, "pending": 1, "silent": 0, "unreached": 0, "waiting": 0, "hard": 0
+    "committed": 5, "failed": 0, "pending": 1, "silent": 0, "unreached": 0, "waiting": 0, "hard": 0,
+    "held": 0, "forgiven_failed": 0, "forgiven_silent": 0,
 }  # fmt: skip
 
 
@@ -38,7 +39,10 @@ class CountsAnswer(BaseModel):
         silent: were reached and are not heard of any more, or came to no end before the deadline.
         unreached: were offered it and are offline ever since; they count nowhere.
         waiting: are to be offered it.
-        hard: of ``failed``, those that run nothing now.
+        hard: of ``failed``, those that run nothing now, without those that were accepted.
+        held: are to be offered it once their penalty for a failure elsewhere is over; they count nowhere.
+        forgiven_failed: of ``failed``, those that a person accepted.
+        forgiven_silent: of ``silent``, the same.
     """
 
     model_config = ConfigDict(json_schema_extra={"example": _COMMITTED})
@@ -50,6 +54,9 @@ class CountsAnswer(BaseModel):
     unreached: int
     waiting: int
     hard: int
+    held: int
+    forgiven_failed: int
+    forgiven_silent: int
 
 
 class WaveAnswer(BaseModel):

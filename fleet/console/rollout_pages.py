@@ -165,7 +165,9 @@ def _class_values(spec: RolloutSpec, each: ClassView, now_ms: int) -> dict[str, 
     going = stored.state in {"open", "soaking"} and stored.opened_ms is not None
     since = show_duration((now_ms - (stored.opened_ms or 0)) / 1000) if going else ""
     drawn = bar(each.every, each.out)
-    return {"stored": stored, "bar": drawn, "waves": waves, "since": since, "of": len(spec.waves)}
+    return {
+        "stored": stored, "bar": drawn, "waves": waves, "since": since, "of": len(spec.waves), "forgiven": each.forgiven
+    }  # fmt: skip
 
 
 def _wave_state(stored: RolloutClass, wave: int) -> str:

@@ -11,7 +11,7 @@ from fleet.console.console import Console
 from fleet.console.errors import Refused
 from fleet.console.rollout_documents import PlanAnswer, RolloutAnswer, RolloutBoxAnswer, RolloutSummary
 from fleet.rollout import view as rollout_view
-from fleet.rollout.acting import NoRolloutError, act
+from fleet.rollout.acting import act
 from fleet.rollout.asking import Asked, plan_asked, proposal_lines, release_name
 from fleet.rollout.boxes import BoxState
 from fleet.rollout.creating import Planned, create_rollout
@@ -69,10 +69,7 @@ def boxes(console: Console, number: int, limit: int, states: Iterable[BoxState] 
     Raises:
         NoRolloutError: there is none of this number.
     """
-    with console.database.reading() as connection:
-        if store.get(connection, number) is None:
-            raise NoRolloutError(number)
-        found = store.boxes(connection, number, limit, states)
+    found = rollout_view.boxes(console.database, number, limit, states)
     return [RolloutBoxAnswer.model_validate(box_document(each)) for each in found]
 
 

@@ -18,6 +18,7 @@ from fleet.console.app import FIRST_USER, application
 from fleet.console.console import Console
 from fleet.console.releases import Releases
 from fleet.console.settings import ConsoleSettings
+from fleet.enrolment.enrol import Enrolment
 from fleet.store.database import Database
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def serve(
     where: Listening,
     hosts: Sequence[str],
     releases: Releases | None = None,
+    enrolment: Enrolment | None = None,
     *,
     metrics_open: bool,
 ) -> None:
@@ -102,7 +104,7 @@ def serve(
     names = frozenset(host.lower() for host in hosts)
     https = where.certificate is not None or bool(where.proxies)
     settings = ConsoleSettings(names, https=https, metrics_open=metrics_open)
-    console = Console(database, settings, releases=releases)
+    console = Console(database, settings, releases=releases, enrolment=enrolment)
     config = uvicorn.Config(
         application(console),
         log_config=None,

@@ -19,6 +19,7 @@ class ConsoleSettings:
         metrics_open: whether ``/metrics`` wants no token.
         requests: that a session or token may make at once; half as many come back each ten seconds.
         strangers: the same of an address that is not signed in.
+        enrolments: boxes of an address that may ask in vain to be let in, a minute.
     """
 
     hosts: frozenset[str] = frozenset()
@@ -26,6 +27,7 @@ class ConsoleSettings:
     metrics_open: bool = False
     requests: int = 300
     strangers: int = 120
+    enrolments: int = 20
 
     @property
     def scheme(self) -> str:

@@ -41,6 +41,7 @@ class Device(MachineModel):
         update: the newest attempt to change the models.
         drift_warnings: ``camera: what to do``, from ``health``.
         update_problems: what somebody has to see to about the models, from ``health``.
+        config_problems: the same about the box's own configuration.
     """
 
     device: Id
@@ -67,11 +68,12 @@ class Device(MachineModel):
     update: UpdateReport | None = None
     drift_warnings: tuple[str, ...] = ()
     update_problems: tuple[str, ...] = ()
+    config_problems: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Everything that somebody should look at."""
-        return (*self.drift_warnings, *self.update_problems)
+        return (*self.drift_warnings, *self.update_problems, *self.config_problems)
 
 
 class Change(NamedTuple):

@@ -10,7 +10,7 @@
 ``update``         where the newest attempt to change its models stands: ``committed``, …
 ``model``          the bundles that run, ``name@version`` of each slot
 ``artifact``       the artifacts that run, by their SHA-256
-``warning``        ``drift``, ``update``: what somebody should see to
+``warning``        ``drift``, ``update``, ``config``: what somebody should see to
 ``label:NAME``     a label that is called like one of these
 ``fact:NAME``      a fact; of a list, each of its items
 =================  =========================================================================
@@ -44,7 +44,7 @@ def _online(device: Device) -> Sequence[str]:
 
 
 def _warnings(device: Device) -> Sequence[str]:
-    kinds = {"drift": device.drift_warnings, "update": device.update_problems}
+    kinds = {"drift": device.drift_warnings, "update": device.update_problems, "config": device.config_problems}
     return [kind for kind, warnings in kinds.items() if warnings]
 
 

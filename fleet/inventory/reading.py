@@ -20,7 +20,7 @@ from contracts.topics import Channel, Topic
 
 Reason = Literal[
     "no_topic", "too_large", "not_json", "out_of_bounds", "invalid", "wrong_device", "late", "too_many_devices",
-    "overrun", "failed",
+    "overrun", "decommissioned", "failed",
 ]  # fmt: skip
 """Why a message changed nothing; docs/fleet.md says of each what to do."""
 

@@ -112,8 +112,12 @@ def _is_older(message: Reported, device: Device) -> bool:
 @_told.register
 def _health(message: Health, device: Device) -> Device | None:
     drift = islice(_drift_warnings(message), _MOST_WARNINGS)
-    problems = message.update_problems[:_MOST_WARNINGS]
-    return device.model_copy(update={"drift_warnings": tuple(drift), "update_problems": problems})
+    told = {
+        "drift_warnings": tuple(drift),
+        "update_problems": message.update_problems[:_MOST_WARNINGS],
+        "config_problems": tuple(map(clean, message.config_problems[:_MOST_WARNINGS])),
+    }
+    return device.model_copy(update=told)
 
 
 def _drift_warnings(message: Health) -> Iterator[str]:
@@ -138,6 +142,7 @@ def _facets(device: Device, other: Device) -> Iterator[tuple[str, str | None]]:
         yield "update", f"attempt {device.update.attempt}: {device.update.state} ({device.update.code or 'goes on'})"
     yield "drift_warnings", str(len(device.drift_warnings)) if device.drift_warnings else None
     yield "update_problems", str(len(device.update_problems)) if device.update_problems else None
+    yield "config_problems", str(len(device.config_problems)) if device.config_problems else None
     yield from ((f"model.{slot}", _model(model)) for slot, model in device.models.items())
     if device.labels != other.labels:
         yield from ((f"label.{name}", value) for name, value in device.labels.items())

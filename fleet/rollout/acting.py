@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from sqlalchemy import Connection
 from contracts.errors import WrittenError
 from fleet.rollout.boxes import REFUSED
 from fleet.rollout.rules import ENDS, Action, acted, class_acted
-from fleet.rollout.standings import standings, until
+from fleet.rollout.standings import silent
 from fleet.store import penalties, rollout_events
 from fleet.store import rollouts as store
 from fleet.store import wanted as wanted_store
@@ -94,19 +93,22 @@ def _change_classes(
 ) -> None:
     for each in classes:
         state = class_acted(action, rollout.state, each.state)
-        forgiven = each.forgiven
         if action == "resume" and each.state == "halted" and state != "halted":
-            forgiven = _to_forgive(connection, rollout, each, now_ms)
-        if (state, forgiven) != (each.state, each.forgiven):
-            changed = replace(each, state=state, forgiven=forgiven, soaking_ms=None, reason=f"{action} by a person")
+            _forgive(connection, rollout, each, now_ms)
+        if state != each.state:
+            changed = replace(each, state=state, soaking_ms=None, reason=f"{action} by a person")
             store.save_class(connection, rollout.id, changed)
 
 
-def _to_forgive(connection: Connection, rollout: Rollout, each: RolloutClass, now_ms: int) -> int:
-    """Boxes that failed or are silent, of the waves that are open: who resumes accepts them."""
-    found = standings(connection, rollout, now_ms)
-    counts = until(found.get(each.hardware_class, {}), each.wave)
-    return counts.failed + counts.silent
+def _forgive(connection: Connection, rollout: Rollout, each: RolloutClass, now_ms: int) -> None:
+    """Accept the boxes that failed or are silent, of the waves that are open: these boxes, and no others."""
+    name, wave = each.hardware_class, each.wave
+    failed = [box.device for box in store.boxes_in(connection, rollout.id, name, REFUSED, wave, None)]
+    ids = [*failed, *silent(connection, rollout, name, wave, now_ms)]
+    wanted_store.lock_devices(connection, ids)
+    held = lock_boxes(connection, rollout.id, ids)
+    boxes = [box for box in held if box.rollout == rollout.id and box.state in {*REFUSED, "offered"}]
+    store.move(connection, boxes, [replace(box, forgiven=True) for box in boxes])
 
 
 def _try_again(connection: Connection, rollout: Rollout, now_ms: int) -> None:
@@ -117,9 +119,4 @@ def _try_again(connection: Connection, rollout: Rollout, now_ms: int) -> None:
     failed = [box for box in held if box.rollout == rollout.id and box.state in REFUSED]
     again = [replace(box, state="waiting", attempts=0, changed_ms=now_ms, code=None, reason="") for box in failed]
     store.move(connection, failed, again)
-    fewer = Counter(box.hardware_class for box in failed)
-    for each in store.classes(connection, rollout.id):
-        if each.forgiven and fewer[each.hardware_class]:
-            left = max(0, each.forgiven - fewer[each.hardware_class])
-            store.save_class(connection, rollout.id, replace(each, forgiven=left))
     penalties.pardon(connection, [box.device for box in failed])

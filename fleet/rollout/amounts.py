@@ -45,6 +45,11 @@ def show_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def show_boxes(count: int) -> str:
+    """``1 box``, ``2 boxes``."""
+    return f"{count} box" if count == 1 else f"{count} boxes"
+
+
 def parse_share(text: str) -> float:
     """0 to 1 of ``0%`` to ``100%``; the sign must be there, as 1 could be meant either way.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from fleet.rollout.boxes import BoxState
     from fleet.rollout.creating import Planned
     from fleet.rollout.spec import RolloutSpec
+    from fleet.rollout.view import RolloutView
+    from fleet.store.database import Database as OpenedDatabase
+    from fleet.store.rollout_events import RolloutEvent
 
 app = typer.Typer(help="Roll a released model out in waves, watch it, and step in.", no_args_is_help=True)
 
@@ -168,23 +172,58 @@ def show(number: Number, database: Database = DEFAULT_DATABASE, *, as_json: Json
 def watch(number: Number, database: Database = DEFAULT_DATABASE) -> None:
     """Watch a rollout until it ends or halts; Ctrl-C ends only the view. Exit code 1 where it is not completed.
 
+    In a file or pipe it prints what happens, a line each, and at the end how the rollout stands.
+
     Example: `edgetally-fleet rollout watch 7 --database fleet.db`
     """
     opened = inventory_options.opened(database)
-    from rich.live import Live
-
-    from fleet.rollout.rules import ENDS
+    from fleet.printing import print_out
     from fleet.rollout.show import rollout_screen
+
+    if sys.stdout.isatty():
+        last = _watch_live(opened, number)
+    else:
+        last = _watch_events(opened, number)
+        print_out(rollout_screen(last, wall_ms()))
+    if last.rollout.state != "completed":
+        raise typer.Exit(1)
+
+
+def _looks(opened: OpenedDatabase, number: int) -> Iterator[RolloutView]:
+    """How it stands, again and again until it ends or halts."""
+    from fleet.rollout.rules import ENDS
     from fleet.rollout.view import view
 
-    found = view(opened, number, wall_ms())
-    with Live(rollout_screen(found, wall_ms()), auto_refresh=False) as live:
-        while found.rollout.state not in {*ENDS, "halted"}:
-            time.sleep(_REFRESH)
-            found = view(opened, number, wall_ms())
+    yield (found := view(opened, number, wall_ms()))
+    while found.rollout.state not in {*ENDS, "halted"}:
+        time.sleep(_REFRESH)
+        yield (found := view(opened, number, wall_ms()))
+
+
+def _watch_live(opened: OpenedDatabase, number: int) -> RolloutView:
+    from rich.live import Live
+
+    from fleet.printing import terminal
+    from fleet.rollout.show import rollout_screen
+
+    looks = _looks(opened, number)
+    found = next(looks)
+    with Live(rollout_screen(found, wall_ms()), console=terminal(), auto_refresh=False) as live:
+        for found in looks:
             live.update(rollout_screen(found, wall_ms()), refresh=True)
-    if found.rollout.state != "completed":
-        raise typer.Exit(1)
+    return found
+
+
+def _watch_events(opened: OpenedDatabase, number: int) -> RolloutView:
+    from fleet.rollout.show import event_lines
+
+    told: tuple[RolloutEvent, ...] = ()
+    for found in _looks(opened, number):
+        new = itertools.takewhile(lambda event: event not in told, found.events)  # noqa: B023 - it is used up at once
+        for line in reversed([*event_lines(list(new))]):
+            typer.echo(line)
+        told = found.events
+    return found
 
 
 @app.command()
@@ -203,11 +242,9 @@ def boxes(
     opened = inventory_options.opened(database)
     from fleet.printing import print_out
     from fleet.rollout.show import box_document, boxes_table
-    from fleet.store import rollouts as store
+    from fleet.rollout.view import boxes as boxes_of
 
-    states = _states(state or ())
-    with opened.reading() as connection:
-        found = store.boxes(connection, number, limit, states)
+    found = boxes_of(opened, number, limit, _states(state or ()))
     if as_json:
         options.print_json([box_document(each) for each in found])
     else:
@@ -235,22 +272,25 @@ for _action in ACTIONS:
 
 def _print_plan(spec: RolloutSpec, planned: Planned) -> None:
     from fleet.printing import print_out
+    from fleet.rollout.amounts import show_boxes
     from fleet.rollout.show import plan_table
 
-    typer.echo(f"{spec.model} {spec.version} to {planned.boxes} boxes, waves {','.join(map(str, spec.waves))}:")
+    typer.echo(f"{spec.model} {spec.version} to {show_boxes(planned.boxes)}, waves {','.join(map(str, spec.waves))}:")
     print_out(plan_table(planned))
     for note in planned.notes:
         typer.echo(f"note: {note}")
 
 
 def _confirmed(boxes: int, *, yes: bool) -> bool:
+    from fleet.rollout.amounts import show_boxes
+
     if not boxes:
         raise WrittenError("no box would get it; look at --select, and at the notes above")
     if yes:
         return True
     if not sys.stdin.isatty():
         raise WrittenError("this changes boxes, so it asks first; give --yes where nobody can answer, or --dry-run")
-    return typer.confirm(f"Start it on {boxes} boxes?")
+    return typer.confirm(f"Start it on {show_boxes(boxes)}?")
 
 
 def _states(names: Sequence[str]) -> list[BoxState]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from fleet.inventory.fields import select
+from fleet.rollout.amounts import show_boxes
 from fleet.rollout.outcome import runs_release
 from fleet.rollout.planning import Candidate, Plan, plan
 from fleet.rollout.release import RolloutRelease
@@ -27,10 +28,12 @@ class Planned:
     Args:
         plan: which box gets it when.
         busy: number of another rollout that goes on to the boxes that are in it.
+        hints: what of the query or the slot may be meant otherwise, in words.
     """
 
     plan: Plan
     busy: Mapping[int, tuple[str, ...]]
+    hints: tuple[str, ...] = ()
 
     @property
     def boxes(self) -> int:
@@ -45,8 +48,10 @@ class Planned:
     @property
     def notes(self) -> tuple[str, ...]:
         """What somebody should know before he starts it, in words."""
-        busy = (f"{len(boxes)} boxes are in rollout {number}, and left out" for number, boxes in self.busy.items())
-        return (*busy, *self.plan.notes)
+        busy = (
+            f"{show_boxes(len(boxes))} in rollout {number} already, and left out" for number, boxes in self.busy.items()
+        )
+        return (*self.hints, *busy, *self.plan.notes)
 
 
 def plan_rollout(database: Database, spec: RolloutSpec, release: RolloutRelease, now_ms: int) -> Planned:
@@ -83,13 +88,14 @@ def create_rollout(
         names = [each.hardware_class for each in planned.plan.classes]
         store.add_classes(connection, number, [RolloutClass(name, "waiting") for name in names])
         store.add_boxes(connection, list(_boxes(number, planned.plan, now_ms)))
-        what = f"{spec.model} {spec.version} to {planned.boxes} boxes of {len(names)} hardware classes"
+        classes = "1 hardware class" if len(names) == 1 else f"{len(names)} hardware classes"
+        what = f"{spec.model} {spec.version} to {show_boxes(planned.boxes)} of {classes}"
         record(connection, AuditEntry(now_ms, author, "rollout.create", f"rollout:{number}", what))
     return number, planned
 
 
 def _plan(
-    connection: Connection, spec: RolloutSpec, release: RolloutRelease, meant: Iterable[StoredDevice], now_ms: int
+    connection: Connection, spec: RolloutSpec, release: RolloutRelease, meant: Sequence[StoredDevice], now_ms: int
 ) -> Planned:
     elsewhere = store.taken(connection, spec.slot)
     punished = penalties.punished(connection, now_ms)
@@ -100,8 +106,18 @@ def _plan(
             busy.setdefault(elsewhere[each.device.device], []).append(each.device.device)
     candidates = [_candidate(each, spec, release, punished) for each in free]
     return Planned(
-        plan(spec, candidates, seed=spec.manifest), {number: tuple(boxes) for number, boxes in sorted(busy.items())}
+        plan(spec, candidates, seed=spec.manifest),
+        {number: tuple(boxes) for number, boxes in sorted(busy.items())},
+        tuple(_hints(spec, meant)),
     )
+
+
+def _hints(spec: RolloutSpec, meant: Sequence[StoredDevice]) -> Iterator[str]:
+    if not meant:
+        yield f"no box is meant by {spec.query!r}" if spec.query else "no box is known yet"
+    slots = {slot for each in meant for slot in each.device.models}
+    if slots and spec.slot not in slots:
+        yield f"none of these boxes runs a slot {spec.slot!r}; they run {', '.join(sorted(slots))}"
 
 
 def _candidate(

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from fleet.rollout.amounts import show_boxes
 from fleet.rollout.boxes import REFUSED, TRIED, BoxState
 from fleet.rollout.drifting import drift
 from fleet.rollout.gate import Counts, Opened, Verdict, judge
@@ -86,7 +87,7 @@ class Stepping:
         self._effects = effects
         self._rest = rest
         self._not_before: dict[int, float] = {}
-        self._look_ms: dict[int, int] = {}
+        self._looked_ms: dict[int, int] = {}
 
     def turn(self, now_ms: int) -> bool:
         """Take a step of each rollout; whether more is to be done at once.
@@ -114,9 +115,9 @@ class Stepping:
             found = store.lock(connection, rollout, skip_locked=True)
             if found is None:
                 return False
-            looks = now_ms >= self._look_ms.get(rollout, 0)
+            looks = not 0 <= now_ms - self._looked_ms.get(rollout, -_LOOK_MS) < _LOOK_MS  # the clock may be set back
             if looks and judges:
-                self._look_ms[rollout] = now_ms + _LOOK_MS
+                self._looked_ms[rollout] = now_ms
             step = _Step(connection, found, self._effects, now_ms, looks)
             if judges:
                 step.judge()
@@ -182,7 +183,7 @@ class _Step:
         at = Counter(
             {at.state: n for at, n in store.tally(self.connection, number).items() if at[1:3] == (name, each.wave)}
         )
-        ids = later_boxes(self.connection, number, name, each.wave, min(at.total(), _BATCH))
+        ids = later_boxes(self.connection, number, name, each.wave, self.now_ms, min(at.total(), _BATCH))
         wanted_store.lock_devices(self.connection, ids)
         held = lock_boxes(self.connection, number, ids)
         boxes = [box for box in held if (box.rollout, box.state) == (number, "waiting")]
@@ -211,7 +212,7 @@ class _Step:
             return
         total = until(waves, each.wave)
         last = each.wave >= len(self.spec.waves) - 1
-        opened = Opened(each.soaking_ms, waves.get(each.wave, Counts()).eligible, last, each.forgiven)
+        opened = Opened(each.soaking_ms, waves.get(each.wave, Counts()).eligible, last)
         verdict = self._drifted(each) or judge(total, self.spec, opened, self.now_ms)
         if verdict.kind == "halt" and total.failed:
             verdict = replace(verdict, reason=f"{verdict.reason} ({self._codes(each)})")
@@ -251,7 +252,7 @@ class _Step:
             return
         self._set(each, replace(each, state="open", wave=waves[0], opened_ms=self.now_ms, soaking_ms=None, reason=""))
         n = sum(n for at, n in tally.items() if (at.hardware_class, at.wave) == (each.hardware_class, waves[0]))
-        self._event(each.hardware_class, "opened", f"wave {waves[0] + 1} of {len(self.spec.waves)}: {n} boxes")
+        self._event(each.hardware_class, "opened", f"wave {waves[0] + 1} of {len(self.spec.waves)}: {show_boxes(n)}")
 
     def _give(self, chosen: Sequence[RolloutBox], gives: Mapping[str, BoxState]) -> None:
         """Give boxes other documents, and note under which revision.

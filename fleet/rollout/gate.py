@@ -7,10 +7,10 @@ of a sum lies between the shares of its parts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from fleet.rollout.amounts import show_duration, show_share
+from fleet.rollout.amounts import show_boxes, show_duration, show_share
 from fleet.rollout.spec import RolloutSpec
 
 _ROUNDING = 1e-9  # 0.29 times 100 is a little less than 29
@@ -30,7 +30,10 @@ class Counts:
         silent: were reached and are not heard of any more, or came to no end before the deadline.
         unreached: were offered it and offline ever since; they count nowhere.
         waiting: are to be offered it, for the first time or again.
-        hard: of ``failed``, those that run nothing now (``rollback_failed``).
+        hard: of ``failed``, those that run nothing now (``rollback_failed``), without those that were forgiven.
+        held: are to be offered it once a penalty is over, as they failed elsewhere lately; they count nowhere.
+        forgiven_failed: of ``failed``, those that a person accepted when he let the class go on.
+        forgiven_silent: of ``silent``, the same.
     """
 
     committed: int = 0
@@ -40,6 +43,9 @@ class Counts:
     unreached: int = 0
     waiting: int = 0
     hard: int = 0
+    held: int = 0
+    forgiven_failed: int = 0
+    forgiven_silent: int = 0
 
     @property
     def eligible(self) -> int:
@@ -49,13 +55,11 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Counts)))
 
-    def without(self, forgiven: int) -> Counts:
-        """With so many failed boxes, then silent ones, taken out; ``hard`` is 0 once no failure is left."""
-        failed = max(0, self.failed - forgiven)
-        silent = max(0, self.silent - max(0, forgiven - self.failed))
-        # Nobody can tell which of the failures were forgiven: any that is left may be a hard one.
-        hard = self.hard if failed else 0
-        return Counts(self.committed, failed, self.pending, silent, self.unreached, self.waiting, hard)
+    @property
+    def judged(self) -> Counts:
+        """Without the boxes that were forgiven."""
+        failed, silent = self.failed - self.forgiven_failed, self.silent - self.forgiven_silent
+        return replace(self, failed=failed, silent=silent, forgiven_failed=0, forgiven_silent=0)
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,11 @@ class Opened:
         soaking_ms: what the verdict before gave as such; None where none did.
         reached: ``Counts.eligible`` of the newest wave alone: what was proven by earlier waves opens no later one.
         last: whether no wave comes after it.
-        forgiven: failed and silent boxes that a person accepted when he let it go on; they are taken out of account.
     """
 
     soaking_ms: int | None
     reached: int
     last: bool
-    forgiven: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,10 @@ def judge(counts: Counts, spec: RolloutSpec, opened: Opened, now_ms: int) -> Ver
         opened: the newest wave.
         now_ms: now, milliseconds since 1970; a clock that was set back begins the soak anew.
     """
-    why = alarm(counts, spec, opened.forgiven)
+    why = alarm(counts, spec)
     if why is not None:
         return Verdict("halt", why)
-    counts = counts.without(opened.forgiven)
+    counts = counts.judged
     why = _unfinished(counts, spec, opened)
     if why is not None:
         return Verdict("wait", why)
@@ -116,20 +118,20 @@ def judge(counts: Counts, spec: RolloutSpec, opened: Opened, now_ms: int) -> Ver
     return Verdict("pass", _stand(counts), since)
 
 
-def alarm(counts: Counts, spec: RolloutSpec, forgiven: int = 0) -> str | None:
+def alarm(counts: Counts, spec: RolloutSpec) -> str | None:
     """Why to halt at once, in words; None where nothing demands it.
 
     That is: a box runs nothing; or so many failed, or went silent, that the gate does not let the wave through even
     if every other box that was offered the release, or is about to be, commits.
     """
-    left = counts.without(forgiven)
+    left = counts.judged
     most = left.eligible + left.waiting
     if left.hard:
-        return f"{_boxes(left.hard)} could not be rolled back and may count nothing; {_stand(left)}"
+        return f"{show_boxes(left.hard)} could not be rolled back and may count nothing; {_stand(left)}"
     if _above(left.failed, spec.max_failed, most):
-        return f"{left.failed} of {_boxes(most)} failed, at most {show_share(spec.max_failed)} may"
+        return f"{left.failed} of {show_boxes(most)} failed, at most {show_share(spec.max_failed)} may"
     if _above(left.silent, spec.max_silent, most):
-        return f"{left.silent} of {_boxes(most)} went silent, at most {show_share(spec.max_silent)} may"
+        return f"{left.silent} of {show_boxes(most)} went silent, at most {show_share(spec.max_silent)} may"
     return None
 
 
@@ -168,11 +170,16 @@ def _unfinished(counts: Counts, spec: RolloutSpec, opened: Opened) -> str | None
     pending are taken for silent, and where that is not too many it goes on.
     """
     if counts.waiting:
-        return f"{_boxes(counts.waiting)} are still to be offered it"
+        return f"{_boxes_are(counts.waiting)} still to be offered it"
     if counts.pending and _above(counts.pending + counts.silent, spec.max_silent, counts.eligible):
-        return f"{_boxes(counts.pending)} are at it; {_stand(counts)}"
+        return f"{_boxes_are(counts.pending)} at it; {_stand(counts)}"
     if not opened.reached and not (opened.last and counts.committed):
-        return "no box of the newest wave was reached yet, and what nobody tried is not proven"
+        held = (
+            f"; {show_boxes(counts.held)} failed elsewhere and will be offered it after the penalty"
+            if counts.held
+            else ""
+        )
+        return f"no box of the newest wave was reached yet, and what nobody tried is not proven{held}"
     return None
 
 
@@ -180,14 +187,15 @@ def _short(counts: Counts, spec: RolloutSpec) -> str | None:
     """What a wave lacks that has soaked, in words."""
     tried = counts.committed + counts.failed
     if _above(counts.failed, spec.max_failed, tried):
-        return (
-            f"{counts.failed} of {_boxes(tried)} that came to an end failed, at most {show_share(spec.max_failed)} may"
-        )
+        most = show_share(spec.max_failed)
+        return f"{counts.failed} of {show_boxes(tried)} that came to an end failed, at most {most} may"
     if _above(counts.silent, spec.max_silent, counts.eligible):
-        return f"{counts.silent} of {_boxes(counts.eligible)} went silent, at most {show_share(spec.max_silent)} may"
+        return (
+            f"{counts.silent} of {show_boxes(counts.eligible)} went silent, at most {show_share(spec.max_silent)} may"
+        )
     if counts.committed < spec.min_committed * counts.eligible - _ROUNDING:
         needed = show_share(spec.min_committed)
-        return f"{counts.committed} of {_boxes(counts.eligible)} committed, at least {needed} should"
+        return f"{counts.committed} of {show_boxes(counts.eligible)} committed, at least {needed} should"
     return None
 
 
@@ -196,9 +204,11 @@ def _above(count: int, share: float, of: int) -> bool:
 
 
 def _stand(counts: Counts) -> str:
-    parts = ((name, getattr(counts, name)) for name in ("committed", "failed", "silent", "pending", "unreached"))
+    parts = (
+        (name, getattr(counts, name)) for name in ("committed", "failed", "silent", "pending", "unreached", "held")
+    )
     return ", ".join(f"{count} {name}" for name, count in parts if count or name == "committed")
 
 
-def _boxes(count: int) -> str:
-    return f"{count} box" if count == 1 else f"{count} boxes"
+def _boxes_are(count: int) -> str:
+    return f"{show_boxes(count)} {'is' if count == 1 else 'are'}"

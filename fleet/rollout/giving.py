@@ -13,6 +13,7 @@ from fleet.store.rollouts import Rollout, RolloutBox
 from fleet.wanted.rules import Wanted
 
 _UNKNOWN = "what it ran before is not known here"
+_NOT_YET = "the rollout ended before it was offered the release"
 _ELSE = "something else is wanted of it since"
 _SETTLED: frozenset[BoxState] = frozenset({"superseded", "reverted", "withdrawn"})
 
@@ -53,7 +54,7 @@ class Giving:
             if gives[box.hardware_class] == "offered":
                 models[box.device] = self.release
             elif not box.model_revision:
-                settled[box.device] = self._ends(box, "withdrawn", "")
+                settled[box.device] = self._ends(box, "withdrawn", _NOT_YET)
             elif self._wish(box.device) not in (self.release, box.previous):  # a later rollout's must not be undone
                 settled[box.device] = self._ends(box, "superseded", _ELSE)
             elif box.previous is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
@@ -12,7 +11,6 @@ from rich.text import Text
 
 from fleet.inventory.show import utc
 from fleet.rollout.amounts import show_duration
-from fleet.rollout.boxes import BoxState
 from fleet.rollout.creating import Planned
 from fleet.rollout.gate import Counts
 from fleet.rollout.view import ClassView, RolloutView
@@ -91,6 +89,7 @@ def view_document(view: RolloutView) -> dict[str, object]:
             {
                 **asdict(each.stored),
                 "opened": utc(each.stored.opened_ms),
+                "forgiven": each.forgiven,
                 "boxes": each.boxes,
                 "counts": asdict(each.opened),
                 "out": dict(each.out),
@@ -133,22 +132,18 @@ def rollout_screen(view: RolloutView, now_ms: int) -> RenderableType:
     head = Text.assemble(
         f"rollout {rollout.id}: {rollout.spec.model} {rollout.spec.version}, ",
         (rollout.state, _STYLES.get(rollout.state, "")),
-        f", {_how_far(view)}",
+        f", {view.how_far}",
     )
-    can = Text(f"you can: {', '.join(view.actions)}" if view.actions else "", style="dim")
-    table = Table("class", "state", "wave", "", *_NUMBERS, "gate")
-    for each in view.classes:
-        table.add_row(*_class_cells(view, each, now_ms))
+    can = [Text(f"you can: {', '.join(view.actions)}", style="dim")] if view.actions else []
+    numbers = [_numbers(each) for each in view.classes]
+    # Columns of nothing but nothing would leave a terminal of 80 characters no room for the others.
+    shown = [name for name in _NUMBERS if name == "committed" or any(one[name] for one in numbers)]
+    table = Table("class", "state", "wave", "", *shown)
+    for each, of_it in zip(view.classes, numbers, strict=True):
+        table.add_row(*_class_cells(view, each), *(str(of_it[name] or "") for name in shown))
+    gates = [_gate(each, now_ms) for each in view.classes]
     lines = [Text(line, style="dim") for line in event_lines(view.events[:_EVENTS_SHOWN])]
-    return Group(head, *([Text(rollout.reason)] if rollout.reason else []), table, *lines, can)
-
-
-def _how_far(view: RolloutView) -> str:
-    out = sum((Counter(each.out) for each in view.classes), Counter[BoxState]())
-    if view.rollout.state in {"reverting", "reverted"}:
-        back, all_of_them = out["reverted"], out["reverted"] + out["reverting"]
-        return f"{back} of {all_of_them} boxes are back at what they ran; one that is away goes back when it returns"
-    return f"{view.committed} of {view.boxes} boxes run it"
+    return Group(head, *([Text(rollout.reason)] if rollout.reason else []), table, *gates, *lines, *can)
 
 
 def event_lines(events: Sequence[RolloutEvent]) -> Iterator[str]:
@@ -158,18 +153,27 @@ def event_lines(events: Sequence[RolloutEvent]) -> Iterator[str]:
         yield f"{(utc(each.at_ms) or '')[:19]}Z  {where}: {each.what}{f' - {each.detail}' if each.detail else ''}"
 
 
-def _class_cells(view: RolloutView, each: ClassView, now_ms: int) -> Iterator[RenderableType]:
+def _numbers(each: ClassView) -> dict[str, int]:
+    """How the boxes of its open waves stand; those that wait, of all waves."""
+    return {name: getattr(each.every if name == "waiting" else each.opened, name) for name in _NUMBERS}
+
+
+def _class_cells(view: RolloutView, each: ClassView) -> Iterator[RenderableType]:
     stored = each.stored
     yield Text(stored.hardware_class)
     yield Text(stored.state, style=_STYLES.get(stored.state, ""))
     yield f"{stored.wave + 1} of {len(view.rollout.spec.waves)}"
     yield _bar(each)
-    yield from (str(getattr(each.opened, name) or "") for name in _NUMBERS[:-1])
-    yield str(sum(wave.counts.waiting for wave in each.waves) or "")
+
+
+def _gate(each: ClassView, now_ms: int) -> Text:
+    """What the gate of a class says."""
+    stored = each.stored
     since = "" if stored.opened_ms is None else f" (open for {show_duration((now_ms - stored.opened_ms) / 1000)})"
-    out = ", ".join(f"{n} {state}" for state, n in sorted(each.out.items()))
+    others = [*sorted(each.out.items()), ("held", each.every.held), ("accepted by a person", each.forgiven)]
+    out = ", ".join(f"{n} {state}" for state, n in others if n)
     told = stored.reason + (since if stored.state in {"open", "soaking"} else "")
-    yield Text("; ".join(part for part in (told, out) if part))
+    return Text(f"{stored.hardware_class}: " + ("; ".join(part for part in (told, out) if part) or "not begun"))
 
 
 def _bar(each: ClassView, width: int = 20) -> Text:

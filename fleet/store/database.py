@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -17,7 +17,9 @@ from fleet.store.migrations import STEPS, migrate, version_of
 
 _BUSY_SECONDS = 30.0  # another program of ours writes: it takes milliseconds, a backup longer
 _CONNECT_SECONDS = 10
+_NOTE_SECONDS = 1.0  # what only notes something waits so long, and is left out then
 _WRITES = "edgetally_writes"
+_PATIENCE = "edgetally_patience"
 
 
 class Database:
@@ -57,16 +59,27 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, patience: float = _BUSY_SECONDS) -> Iterator[Connection]:
         """A transaction that is on the disk once the block has ended, and never was where the block raises.
+
+        Args:
+            patience: seconds to wait for another program that writes an SQLite file.
 
         Raises:
             DatabaseError: it cannot be reached or written.
             RejectedError: it does not take these values.
         """
-        options = {_WRITES: True}
+        options = {_WRITES: True, _PATIENCE: patience}
         with self._told(), self._engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
+
+    def noting(self) -> AbstractContextManager[Connection]:
+        """`writing` for what may as well be left out, such as when something was used last: it waits for nobody long.
+
+        Raises:
+            DatabaseError: as `writing`, and where another program writes for longer than a moment.
+        """
+        return self.writing(_NOTE_SECONDS)
 
     def close(self) -> None:
         """Let go of its connections."""
@@ -122,5 +135,6 @@ def _set_up_sqlite(connection: object, _: ConnectionPoolEntry) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # Whoever reads first and writes then is refused where another wrote meanwhile; so the lock is taken at once.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(1000 * options.get(_PATIENCE, _BUSY_SECONDS))}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Delete, Row, bindparam, delete, func, insert, or_, select, update
 
 from fleet.inventory.device import Change, Device
-from fleet.store import settings
+from fleet.store import enrolment, settings
 from fleet.store.database import Database
+from fleet.store.set_back import forget_what_is_to_come
 from fleet.store.settings import Listening
 from fleet.store.tables import DEVICE, DEVICE_CHANGE
 
@@ -21,6 +22,7 @@ _log = logging.getLogger(__name__)
 CHANGES_KEPT = 200
 """Changes that are kept of a box, the newest: one that flaps all day fills no disk."""
 
+_BATCH = 500  # ids in one statement
 _PAGE = 1_000  # rows that are fetched at once
 
 
@@ -114,6 +116,8 @@ class DeviceStore:
     def seen(self, times: Mapping[str, int], listening: Listening | None = None) -> None:
         """Note when boxes were last seen, in milliseconds since 1970; an older time than is known changes nothing.
 
+        Where the clock was set back since, times that are still to come are forgotten.
+
         Args:
             times: of boxes.
             listening: how long they have been listened to, where they are.
@@ -130,6 +134,9 @@ class DeviceStore:
             if rows:
                 connection.execute(statement, rows)
             if listening is not None:
+                before = settings.listening(connection)
+                if before is not None and before.until_ms > listening.until_ms:
+                    forget_what_is_to_come(connection, listening.until_ms)
                 settings.set_listening(connection, listening)
 
     def count(self) -> int:
@@ -140,6 +147,15 @@ class DeviceStore:
         """
         with self._database.reading() as connection:
             return connection.scalar(select(func.count()).select_from(DEVICE)) or 0
+
+    def barred(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those of some boxes that were decommissioned.
+
+        Raises:
+            DatabaseError: it cannot be read.
+        """
+        with self._database.reading() as connection:
+            return enrolment.barred(connection, ids)
 
     def all(self) -> Iterator[StoredDevice]:
         """Every box, by its id.
@@ -235,6 +251,15 @@ _FORGET = _forget()
 
 def _stored(row: Row[tuple[str, int, int | None, str, str]]) -> StoredDevice:
     return StoredDevice(read_known(row.device, row.known), row.first_heard_ms, row.last_seen_ms)
+
+
+def known_of(connection: Connection, ids: Iterable[str]) -> dict[str, Device]:
+    """What is known of some boxes; those lack that are not known."""
+    names = sorted(set(ids))
+    batches = (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
+    query = select(DEVICE.c.device, DEVICE.c.known)
+    rows = (row for batch in batches for row in connection.execute(query.where(DEVICE.c.device.in_(batch))))
+    return {device: read_known(device, text) for device, text in rows}
 
 
 def read_known(device: str, text: str) -> Device:

@@ -20,7 +20,8 @@ from fleet.inventory.query_parser import parse_query
 from fleet.store.audit import AuditEntry, Author, record
 from fleet.store.database import Database
 from fleet.store.stale import mark_all_stale, mark_stale
-from fleet.store.tables import LAYER
+from fleet.store.tables import LAYER, LAYER_REMOVED
+from fleet.store.upsert import insert_into
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class StoredLayer:
 
     Args:
         layer: what it says.
-        revision: counts its changes from 1.
+        revision: counts its changes from 1; a layer that was removed and is made again counts on.
         changed_ms: when it was changed last, milliseconds since 1970.
         changed_by: by whom.
     """
@@ -104,8 +105,8 @@ class LayerStore:
             LayerConflictError: it has another revision; nothing is changed.
             DatabaseError: it cannot be written.
         """
-        stored = StoredLayer(layer, expected + 1, now_ms, author.who)
-        self._change(layer.name, expected, stored, author, now_ms)
+        stored = self._change(layer.name, expected, layer, author, now_ms)
+        assert stored is not None
         return stored
 
     def remove(self, name: LayerName, expected: int, author: Author, now_ms: int) -> None:
@@ -123,7 +124,9 @@ class LayerStore:
         """
         self._change(name, expected, None, author, now_ms)
 
-    def _change(self, name: LayerName, expected: int, after: StoredLayer | None, author: Author, now_ms: int) -> None:
+    def _change(
+        self, name: LayerName, expected: int, after: Layer | None, author: Author, now_ms: int
+    ) -> StoredLayer | None:
         """Replace the layer of the expected revision.
 
         The boxes of a group are found before the transaction, which would lock others out for as long as it takes: a
@@ -132,16 +135,20 @@ class LayerStore:
         before = self.get(name)
         if _revision(before) != expected or (before is None and after is None):
             raise LayerConflictError(name, expected, before)
-        queries = {each.layer.query for each in (before, after) if each is not None}
+        was = None if before is None else before.layer
+        queries = {each.query for each in (was, after) if each is not None}
         concerned = self._meant(queries) if name.kind == "group" else [name.name]
         with self._database.writing() as connection:
-            if not _replace(connection, name, expected, after):
+            revision = 1 + (expected or _removed_at(connection, name))
+            stored = None if after is None else StoredLayer(after, revision, now_ms, author.who)
+            if not _replace(connection, name, expected, stored):
                 raise LayerConflictError(name, expected, _one(connection, name))
-            record(connection, _entry(name, before, after, author, now_ms))
+            record(connection, _entry(name, before, stored, author, now_ms))
             if name.kind == "fleet":
                 mark_all_stale(connection, now_ms)
             else:
                 mark_stale(connection, concerned, now_ms)
+        return stored
 
     def _meant(self, queries: Iterable[Query]) -> list[str]:
         every = list(queries)
@@ -162,6 +169,7 @@ def _replace(connection: Connection, name: LayerName, expected: int, after: Stor
     """Whether the layer had the expected revision, and now is what it should be."""
     it = and_(LAYER.c.kind == name.kind, LAYER.c.name == name.name, LAYER.c.revision == expected)
     if after is None:
+        _note_removed(connection, name, expected)
         return connection.execute(delete(LAYER).where(it)).rowcount == 1
     values = _values(after)
     if expected:
@@ -172,6 +180,22 @@ def _replace(connection: Connection, name: LayerName, expected: int, after: Stor
     except IntegrityError:  # somebody else made it meanwhile
         return False
     return True
+
+
+def _removed_at(connection: Connection, name: LayerName) -> int:
+    """The revision that a layer of this name had when it was removed last; 0 where none was.
+
+    One that is made again counts on from it: who looked at the earlier one must not change this one unseen.
+    """
+    table = LAYER_REMOVED.c
+    query = select(table.revision).where(table.kind == name.kind, table.name == name.name)
+    return connection.scalar(query) or 0
+
+
+def _note_removed(connection: Connection, name: LayerName, revision: int) -> None:
+    insert_ = insert_into(connection, LAYER_REMOVED).values(kind=name.kind, name=name.name, revision=revision)
+    set_ = {"revision": revision}
+    connection.execute(insert_.on_conflict_do_update(index_elements=["kind", "name"], set_=set_))
 
 
 def _values(stored: StoredLayer) -> Mapping[str, object]:

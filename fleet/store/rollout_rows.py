@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from sqlalchemy import Connection, false, func, select
+from sqlalchemy import ColumnElement, Connection, exists, false, func, select
 
+from fleet.rollout.boxes import REFUSED
 from fleet.rollout.spec import RolloutSpec
-from fleet.store.rollouts import RolloutBox, read_box
-from fleet.store.tables import DEVICE, ROLLOUT, ROLLOUT_DEVICE
+from fleet.store.rollouts import Place, RolloutBox, read_box
+from fleet.store.tables import DEVICE, PENALTY, ROLLOUT, ROLLOUT_DEVICE
 
 _BATCH = 500  # ids in one statement
 
@@ -30,17 +32,41 @@ def lock_boxes(connection: Connection, rollout: int, ids: Iterable[str]) -> list
     return [read_box(row) for batch in batches for row in connection.execute(query.where(table.device.in_(batch)))]
 
 
-def later_boxes(connection: Connection, rollout: int, hardware_class: str, wave: int, limit: int) -> list[str]:
-    """Boxes of a class that wait for waves after one, those that are online first."""
+def later_boxes(
+    connection: Connection, rollout: int, hardware_class: str, wave: int, now_ms: int, limit: int
+) -> list[str]:
+    """Boxes of a class that wait for waves after one: those without a penalty first, then those that are online."""
     table = ROLLOUT_DEVICE.c
     query = (
         select(table.device)
         .join(DEVICE, DEVICE.c.device == table.device)
         .where(table.rollout == rollout, table.hardware_class == hardware_class)
         .where(table.state == "waiting", table.wave > wave)
-        .order_by(func.coalesce(DEVICE.c.online, false()).desc(), table.wave, table.device)
+        .order_by(_punished(now_ms), func.coalesce(DEVICE.c.online, false()).desc(), table.wave, table.device)
     )
     return list(connection.scalars(query.limit(limit)))
+
+
+def held(connection: Connection, rollout: int, now_ms: int) -> Counter[Place]:
+    """How many boxes wait for the end of a penalty until they are offered the release for the first time."""
+    table = ROLLOUT_DEVICE.c
+    keys = (table.rollout, table.hardware_class, table.wave, table.state)
+    query = select(*keys, func.count()).where(table.rollout == rollout, table.state == "waiting")
+    rows = connection.execute(query.where(table.model_revision == 0, _punished(now_ms)).group_by(*keys))
+    return Counter({Place(*row[:4]): row[4] for row in rows})
+
+
+def forgiven(connection: Connection, rollout: int) -> Counter[Place]:
+    """How many boxes failed and were forgiven."""
+    table = ROLLOUT_DEVICE.c
+    keys = (table.rollout, table.hardware_class, table.wave, table.state)
+    query = select(*keys, func.count()).where(table.rollout == rollout, table.state.in_(REFUSED))
+    return Counter({Place(*row[:4]): row[4] for row in connection.execute(query.where(table.forgiven).group_by(*keys))})
+
+
+def _punished(now_ms: int) -> ColumnElement[bool]:
+    """Whether a box of a rollout failed lately, in whatever rollout."""
+    return exists().where(PENALTY.c.device == ROLLOUT_DEVICE.c.device, PENALTY.c.until_ms > now_ms)
 
 
 def spec_of(connection: Connection, rollout: int) -> RolloutSpec:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, union, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, union, update
 
 from contracts.desired import DesiredModel
 from fleet.rollout.boxes import BoxState
@@ -54,7 +54,6 @@ class RolloutClass:
         opened_ms: when that was opened.
         soaking_ms: since when nobody is pending.
         reason: why it stands there.
-        forgiven: failed and silent boxes that a person accepted.
     """
 
     hardware_class: str
@@ -63,7 +62,6 @@ class RolloutClass:
     opened_ms: int | None = None
     soaking_ms: int | None = None
     reason: str = ""
-    forgiven: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ class RolloutBox:
         code: why it stands there.
         reason: in words.
         previous: the model that the slot should run before; None where that is not known.
+        forgiven: whether a person accepted that it failed or is silent; no more once its state changes.
     """
 
     rollout: int
@@ -97,6 +96,19 @@ class RolloutBox:
     code: str | None = None
     reason: str = ""
     previous: DesiredModel | None = None
+    forgiven: bool = False
+
+
+class Offered(NamedTuple):
+    """A box that came to no end; times are milliseconds since 1970."""
+
+    device: str
+    hardware_class: str
+    wave: int
+    offered_ms: int
+    forgiven: bool
+    last_seen_ms: int | None
+    online: bool | None
 
 
 class Place(NamedTuple):
@@ -232,20 +244,28 @@ def count(connection: Connection, moves: Mapping[Place, int]) -> None:
         connection.execute(insert_.on_conflict_do_update(index_elements=keys, set_=added), rows)
 
 
-def offered(connection: Connection, rollout: int) -> Iterator[tuple[str, int, int, int | None, bool | None]]:
-    """Boxes that came to no end: class, wave, when they were offered it, when they were last seen, whether online."""
+def offered(connection: Connection, rollout: int) -> Iterator[Offered]:
+    """Boxes that came to no end."""
     table = ROLLOUT_DEVICE.c
+    offered_ms = func.coalesce(table.offered_ms, 0)
     query = (
-        select(table.hardware_class, table.wave, table.offered_ms, DEVICE.c.last_seen_ms, DEVICE.c.online)
+        select(
+            table.device,
+            table.hardware_class,
+            table.wave,
+            offered_ms,
+            table.forgiven,
+            DEVICE.c.last_seen_ms,
+            DEVICE.c.online,
+        )
         .join(DEVICE, DEVICE.c.device == table.device)
         .where(table.rollout == rollout, table.state == "offered")
     )
-    for hardware_class, wave, offered_ms, seen_ms, online in connection.execute(query):
-        yield hardware_class, wave, offered_ms or 0, seen_ms, online
+    yield from (Offered(*row) for row in connection.execute(query))
 
 
 def boxes_in(
-    connection: Connection, rollout: int, hardware_class: str, states: Iterable[BoxState], wave: int, limit: int
+    connection: Connection, rollout: int, hardware_class: str, states: Iterable[BoxState], wave: int, limit: int | None
 ) -> list[RolloutBox]:
     """Boxes of a class and the waves up to one, that stand in some states, the earliest wave first."""
     table = ROLLOUT_DEVICE.c
@@ -312,14 +332,17 @@ def active_boxes(connection: Connection, ids: Iterable[str]) -> list[RolloutBox]
 
 
 def move(connection: Connection, before: Sequence[RolloutBox], after: Sequence[RolloutBox]) -> None:
-    """Change how boxes stand, and the numbers with it.
+    """Change how boxes stand, and the numbers with it; what was forgiven of a state is not of another one.
 
     Args:
         connection: that writes; it holds these boxes.
         before: as they are stored.
         after: the same boxes in the same order, as they are to be stored.
     """
-    pairs = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    fresh = (
+        new if new.state == old.state else replace(new, forgiven=False) for old, new in zip(before, after, strict=True)
+    )
+    pairs = [(old, new) for old, new in zip(before, fresh, strict=True) if old != new]
     if not pairs:
         return
     rows = [{**_box_row(new), "of_rollout": new.rollout, "of_device": new.device} for _, new in pairs]

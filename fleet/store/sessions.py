@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from fleet.access.roles import Role, role_of
 from fleet.store.database import Database
+from fleet.store.errors import DatabaseError
 from fleet.store.tables import SESSION, USER
+
+_log = logging.getLogger(__name__)
 
 IDLE_MS = 60 * 60 * 1_000
 """Nobody used it for so long: it is over. A page that only refreshes itself is no use."""
@@ -20,6 +24,7 @@ IDLE_MS = 60 * 60 * 1_000
 LONGEST_MS = 12 * 60 * 60 * 1_000
 """It is over, used or not."""
 
+_SKEW_MS = 60_000  # that the clocks of two consoles may differ by
 _TOUCH_MS = 60_000  # a use is written this often at most
 _MOST = 32  # of one user; the oldest end
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # of `secrets.token_urlsafe(32)`
@@ -105,7 +110,9 @@ class SessionStore:
             raise SessionRefused("unknown")
         if row.disabled:
             raise SessionRefused("disabled", row.name)
-        if now_ms - row.created_ms >= LONGEST_MS:
+        if (
+            not -_SKEW_MS <= now_ms - row.created_ms < LONGEST_MS
+        ):  # or the clock was set back: nobody knows how old it is
             raise SessionRefused("expired", row.name)
         if now_ms - row.seen_ms >= IDLE_MS:
             raise SessionRefused("idle", row.name)
@@ -119,9 +126,13 @@ class SessionStore:
             connection.execute(delete(SESSION).where(SESSION.c.token_sha256 == digest(token)))
 
     def _touch(self, token: str, now_ms: int) -> None:
-        with self._database.writing() as connection:
-            statement = update(SESSION).where(SESSION.c.token_sha256 == digest(token), SESSION.c.seen_ms < now_ms)
-            connection.execute(statement.values(seen_ms=now_ms))
+        """Note the use. Where that cannot be written the session goes on: a full disk must not hide the fleet."""
+        statement = update(SESSION).where(SESSION.c.token_sha256 == digest(token), SESSION.c.seen_ms < now_ms)
+        try:
+            with self._database.noting() as connection:
+                connection.execute(statement.values(seen_ms=now_ms))
+        except DatabaseError as error:
+            _log.warning("that a session is used cannot be noted, so it ends as if it were not: %s", error)
 
 
 def digest(token: str) -> str:
@@ -131,7 +142,7 @@ def digest(token: str) -> str:
 
 def _sweep(connection: Connection, name: str, now_ms: int) -> None:
     over = (SESSION.c.seen_ms <= now_ms - IDLE_MS) | (SESSION.c.created_ms <= now_ms - LONGEST_MS)
-    connection.execute(delete(SESSION).where(over))
+    connection.execute(delete(SESSION).where(over | (SESSION.c.created_ms > now_ms + _SKEW_MS)))
     mine = select(SESSION.c.token_sha256).where(SESSION.c.name == name).order_by(SESSION.c.created_ms.desc())
     too_many = connection.scalars(mine.offset(_MOST - 1)).all()
     connection.execute(delete(SESSION).where(SESSION.c.token_sha256.in_(too_many)))

@@ -44,9 +44,18 @@ LAYER = Table(
     Column("query", Text, nullable=False),  # of a group: the boxes that it is for
     Column("rank", Integer, nullable=False),  # of groups: a higher one lies over a lower one
     Column("body", Text, nullable=False),  # part of agent.toml as JSON, with its secrets
-    Column("revision", BigInteger, nullable=False),  # counts its changes from 1
+    Column("revision", BigInteger, nullable=False),  # counts its changes from 1, on over a removal
     Column("changed_ms", BigInteger, nullable=False),
     Column("changed_by", String(64), nullable=False),
+)
+
+LAYER_REMOVED = Table(
+    # The last revision of layers that were removed: one that is made again goes on from there.
+    "layer_removed",
+    METADATA,
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
 )
 
 STALE = Table(
@@ -115,7 +124,6 @@ ROLLOUT_CLASS = Table(
     Column("opened_ms", BigInteger),  # when it was opened; None before the first
     Column("soaking_ms", BigInteger),  # since when nobody of it is pending
     Column("reason", Text, nullable=False),
-    Column("forgiven", Integer, nullable=False),  # failures that somebody accepted when he let it go on
 )
 
 ROLLOUT_DEVICE = Table(
@@ -133,6 +141,7 @@ ROLLOUT_DEVICE = Table(
     Column("code", String(64)),
     Column("reason", Text, nullable=False),
     Column("previous", Text),  # what it wanted and ran before, slot to DesiredModel; None where that is not known
+    Column("forgiven", Boolean, nullable=False),  # whether a person accepted that it failed or is silent
     Index("rollout_device_by_device", "device"),
     Index("rollout_device_by_state", "rollout", "hardware_class", "wave", "state"),
 )
@@ -242,4 +251,48 @@ TOKEN = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger),
+)
+
+ENROL_TOKEN = Table(
+    # Lets boxes in. Its secret is stored nowhere.
+    "enrol_token",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("token_sha256", String(64), nullable=False),
+    Column("title", String(160), nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("names", String(64), nullable=False),  # what boxes may be called, with a * for any characters
+    Column("only_for", Text, nullable=False),  # names and serial numbers, as JSON; empty: any
+    Column("labels", Text, nullable=False),  # as JSON
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger),
+)
+
+ENROLLED = Table(
+    # Names under which boxes were let in; kept for ever, so that one that was decommissioned does not come back.
+    "enrolled",
+    METADATA,
+    Column("device", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),  # fleet.enrolment.rules.State
+    Column("serial", String(128)),  # of the board, as it said
+    Column("changed_ms", BigInteger, nullable=False),
+)
+
+CERTIFICATE = Table(
+    # Certificates of boxes; those that are over and were revoked are thrown away.
+    "certificate",
+    METADATA,
+    Column("fingerprint", String(64), primary_key=True),  # SHA-256 of it
+    Column("serial", String(40), nullable=False),  # its number, hexadecimal
+    Column("device", String(64), nullable=False),
+    Column("key_sha256", String(64), nullable=False),  # of its public key
+    Column("token", String(16)),  # that let the box in; None: it was renewed
+    Column("issued_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger),
+    Index("certificate_by_device", "device"),
+    Index("certificate_by_key", "key_sha256"),
+    Index("certificate_by_revocation", "revoked_ms"),
 )

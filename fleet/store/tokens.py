@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass
 
@@ -11,9 +12,12 @@ from contracts.errors import UnknownNameError
 from fleet.access.roles import ALLOWED, Role, Scope, role_of, scopes_of
 from fleet.store.audit import AuditEntry, Author, record
 from fleet.store.database import Database
+from fleet.store.errors import DatabaseError
 from fleet.store.sessions import digest
 from fleet.store.tables import TOKEN, USER
 from fleet.store.users import existing
+
+_log = logging.getLogger(__name__)
 
 PREFIX = "edgetally_"
 """What each begins with, so that a search for leaked secrets finds it."""
@@ -120,10 +124,17 @@ class TokenStore:
         if row is None or now_ms >= row.expires_ms:
             return None
         if row.used_ms is None or now_ms - row.used_ms >= _TOUCH_MS:
-            with self._database.writing() as connection:
-                connection.execute(update(TOKEN).where(TOKEN.c.id == row.id).values(used_ms=now_ms))
+            self._touch(row.id, now_ms)
         role = role_of(row.role)
         return Bearer(row.id, row.name, role, ALLOWED[role] & frozenset(row.scopes.split()))
+
+    def _touch(self, id_: str, now_ms: int) -> None:
+        """Note the use; where that cannot be written the token is taken all the same."""
+        try:
+            with self._database.noting() as connection:
+                connection.execute(update(TOKEN).where(TOKEN.c.id == id_).values(used_ms=now_ms))
+        except DatabaseError as error:
+            _log.warning("that token %s is used cannot be noted: %s", id_, error)
 
 
 def _token(row: Row[tuple[object, ...]]) -> Token:

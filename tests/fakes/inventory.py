@@ -15,6 +15,7 @@ class MemoryInventory:
 
     Attributes:
         fails: raised by the next calls, one each, None for one that works.
+        decommissioned: boxes that are taken in no more.
         refuses: raised where a box of one of these ids is written.
     """
 
@@ -23,6 +24,7 @@ class MemoryInventory:
         self.last_seen: dict[str, int] = {}
         self.written: list[Told] = []
         self.fails: list[Exception | None] = []
+        self.decommissioned: frozenset[str] = frozenset()
         self.refuses: dict[str, Exception] = {}
         self.listening: Listening | None = None
 
@@ -42,6 +44,9 @@ class MemoryInventory:
 
     def count(self) -> int:
         return len(self.devices)
+
+    def barred(self, ids: Iterable[str]) -> frozenset[str]:
+        return self.decommissioned & frozenset(ids)
 
     def _fail(self) -> None:
         error = self.fails.pop(0) if self.fails else None

@@ -146,6 +146,10 @@ class FakeFleet:
         with self.database.writing() as connection:
             settings.set_listening(connection, Listening(since_ms, until_ms))
 
+    def listens_and_flushes(self) -> None:
+        """The controller has listened from its beginning until now, and writes that as it does every few seconds."""
+        self.ingest.flush(Listening(0, self.now_ms))
+
     def later(self, seconds: float) -> None:
         """Time passes; boxes that are online say so."""
         self.now_ms += round(seconds * 1000)

@@ -121,3 +121,9 @@ def test_a_line_that_is_no_box_id_is_refused(tmp_path: Path, line: str) -> None:
 def test_a_prefix_that_home_assistant_cannot_have_is_refused() -> None:
     with pytest.raises(EdgetallyError, match="prefix"):
         cli("acl", "--controller", "fleet", "--prefix", "a\nuser x")
+
+
+def test_what_has_to_be_done_with_a_file_is_told(tmp_path: Path) -> None:
+    assert "SIGHUP" in cli("acl", "--controller", "fleet", "--out", tmp_path / "acl")
+    files = ("--acl", "acl", "--certificate", "crt", "--key", "key", "--client-ca", "ca")
+    assert "restart the broker" in cli("config", *files, "--out", tmp_path / "conf")

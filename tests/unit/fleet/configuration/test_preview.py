@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -147,3 +148,29 @@ def test_a_new_group_needs_a_query_and_an_old_one_keeps_its_own() -> None:
     with pytest.raises(WrittenError, match="the rank should be"):
         proposed(name, Written({}, "f", rank=10**9), before)
     assert replaced([before], name, None) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "notes"),
+    [
+        ("site=taipei", ()),
+        ("site=nowhere", ("group/a is for no box that is known now",)),
+        ("sit=taipei", ("group/a is for no box that is known now: no box has the label 'sit'; did you mean 'site'?",)),
+    ],
+)
+def test_a_group_that_no_box_is_in_is_told_and_may_be_made_all_the_same(query: str, notes: tuple[str, ...]) -> None:
+    assert change([box(), box("box-2")], [], layer("group/a", {"log_level": "debug"}, query)).notes == notes
+
+
+def test_a_layer_of_a_box_that_nobody_knows_is_told() -> None:
+    assert change([box()], [], layer("device/bxo", {"log_level": "debug"})).notes == ("no box 'bxo' is known yet",)
+
+
+def test_a_configuration_that_boxes_do_not_take_for_its_size_is_a_problem_before_it_is_made() -> None:
+    zone = {"polygon": [[0.123456789, 0.2], [0.3, 0.4], [0.5, 0.6]]}
+    zones = [{"name": f"zone-{n}", **zone} for n in range(60)]
+    cameras = [{"id": f"gate-{n}", "zone": zones} for n in range(60)]
+    shown = change([box("box-1")], [], layer("fleet", {"camera": cameras}))
+    (trouble,) = shown.broken
+    assert re.fullmatch(r"the configuration has 2\d+ bytes; expected 180000 at most", trouble.problem)
+    assert shown.changed == 0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event, text
 
 from fleet.store.sessions import IDLE_MS, LONGEST_MS
 from tests.unit.fleet.console.consoles import AUTHOR, DAY_MS, PASSWORD, QUICK, Client, Rig, rig
@@ -102,6 +103,15 @@ def test_a_session_ends_unused_and_in_any_case(console: Rig, caplog: pytest.LogC
         assert busy.get("/api/v1/me").status == 401
 
 
+def test_a_clock_that_is_set_back_makes_no_session_longer(console: Rig) -> None:
+    client = console.signed_in("vera")
+    console.now_ms -= 30_000
+    assert client.get("/").status == 200, "two consoles' clocks may differ a little"
+    console.now_ms -= DAY_MS
+    assert client.get("/api/v1/me").status == 401
+    assert console.signed_in("vera").get("/").status == 200
+
+
 def test_a_page_that_refreshes_itself_keeps_no_session_open(console: Rig) -> None:
     client = console.signed_in("vera")
     console.now_ms += IDLE_MS - 1
@@ -109,6 +119,33 @@ def test_a_page_that_refreshes_itself_keeps_no_session_open(console: Rig) -> Non
     console.now_ms += 1
     answer = client.get("/", x_edgetally_refresh="1")
     assert answer.status == 401, "and it is told so, instead of being sent to the sign-in page"
+
+
+def test_a_database_that_takes_nothing_more_still_shows_the_fleet(
+    console: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, program = console.signed_in("vera"), console.token("vera", "read")
+    with console.database.writing() as connection:
+        for table in ("console_session", "api_token"):
+            fails = f"BEFORE UPDATE ON {table} BEGIN SELECT RAISE(FAIL, 'disk is full'); END"
+            connection.execute(text(f"CREATE TRIGGER full_{table} {fails}"))
+    console.now_ms += 120_000
+    with logged(caplog, "that a session is used cannot be noted"):
+        assert client.get("/devices").status == 200
+    with logged(caplog, "cannot be noted"):
+        assert program.get("/api/v1/devices").status == 200
+    console.now_ms += IDLE_MS
+    assert client.get("/api/v1/me").status == 401
+
+
+def test_who_only_looks_waits_for_nobody_who_writes_longer_than_a_moment(console: Rig) -> None:
+    client, program = console.signed_in("vera"), console.token("vera", "read")
+    console.now_ms += 120_000
+    ran: list[str] = []
+    event.listen(console.database._engine, "before_cursor_execute", lambda *given: ran.append(given[2]))
+    assert [client.get("/devices").status, program.get("/api/v1/devices").status] == [200, 200]
+    before = [ran[at - 1] for at, one in enumerate(ran) if one == "BEGIN IMMEDIATE"]
+    assert before == ["PRAGMA busy_timeout = 1000"] * 2, "so long is waited, and then it is left out"
 
 
 def test_signing_out_ends_the_session_everywhere(console: Rig) -> None:

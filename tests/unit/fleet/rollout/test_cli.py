@@ -112,8 +112,17 @@ def test_a_release_that_is_not_there_or_withdrawn_is_not_rolled_out(shell: Shell
 
 def test_an_unknown_rollout_or_state_is_said(shell: Shell) -> None:
     assert "there is no rollout 7" in shell.refused("rollout", "show", "7")
+    assert "there is no rollout 7" in shell.refused("rollout", "boxes", "7")
     assert "did you mean 'failed'?" in shell.refused("rollout", "boxes", "1", "--state", "faild")
     assert "there is no rollout 7" in shell.refused("rollout", "abort", "7")
+
+
+def test_what_looks_like_markup_is_text(shell: Shell) -> None:
+    number = str(shell.document(*shell.create, "--yes", "--approval", "--as", "[/x] :car: ada")["id"])
+    assert "[/x] :car: ada" in shell.good("rollout", "list")
+    shell.good("rollout", "abort", number, "--as", "[/y]")
+    assert "abort by [/y]" in shell.good("rollout", "list")
+    assert "abort by [/y]" in shell.good("rollout", "show", number)
 
 
 def test_two_people_do_not_overwrite_each_other(shell: Shell) -> None:
@@ -127,4 +136,33 @@ def test_watching_ends_with_the_rollout_and_says_by_its_exit_code_whether_it_is_
     shell.good("rollout", "abort", number)
     result = shell("rollout", "watch", number)
     assert result.exit_code == 1
-    assert "aborted" in result.output
+    assert "cars 2.0.0, aborted, 0 of 20 boxes run it" in result.output
+
+
+def test_in_a_file_watching_tells_what_happens_a_line_each_and_then_how_it_stands(shell: Shell) -> None:
+    number = str(shell.document(*shell.create, "--yes")["id"])
+    shell.good("rollout", "pause", number, "--as", "ada")
+    shell.good("rollout", "abort", number, "--as", "ben")
+    happened, _, stands = shell("rollout", "watch", number).output.partition("rollout 1:")
+    assert [line.partition("  ")[2] for line in happened.splitlines()] == ["all: pause - by ada", "all: abort - by ben"]
+    assert stands.endswith("you can: revert\n")
+
+
+def test_how_a_rollout_stands_fits_a_terminal_of_80_characters(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = str(shell.document(*shell.create, "--yes")["id"])
+    monkeypatch.setattr("fleet.printing._FILE_WIDTH", 80)
+    shown = shell.good("rollout", "show", number)
+    assert "│ x86_64-avx2 │ waiting │" in shown
+    assert "committed" in shown
+    assert "…" not in shown
+
+
+@pytest.mark.parametrize(
+    ("more", "note"),
+    [
+        (["--select", "site=tainan"], "note: no box is meant by 'site=tainan'"),
+        (["--slot", "side"], "note: none of these boxes runs a slot 'side'; they run main"),
+    ],
+)
+def test_a_plan_tells_what_may_be_a_typing_error(shell: Shell, more: list[str], note: str) -> None:
+    assert note in shell(*shell.create, "--dry-run", *more).output

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from contracts.manifest import Artifact
+from fleet.enrolment.ending import decommission
 from fleet.rollout.acting import RolloutConflictError, act
 from fleet.rollout.creating import create_rollout
 from fleet.rollout.release import RolloutRelease
 from fleet.rollout.rules import Action, ActionRefusedError
 from fleet.rollout.spec import RolloutSpec, parse_waves
-from fleet.store import rollout_events
+from fleet.rollout.view import boxes
+from fleet.store import penalties, rollout_events
 from fleet.store import rollouts as store
 from fleet.store.audit import AuditLog, Author
 from fleet.store.database import Database
@@ -303,6 +305,85 @@ def test_who_resumes_accepts_the_failures_so_far_and_no_more(fleet: FakeFleet) -
 BAD: set[int] = set()
 
 
+def test_of_a_box_that_came_to_no_end_is_told_what_it_is_at(fleet: FakeFleet) -> None:
+    fleet.behaviour = lambda _box, _attempt: None
+    fleet.add("p", 1, PC)
+    number = start(fleet)
+    fleet.work()
+    (box,) = fleet.boxes.values()
+    (offered,) = boxes(fleet.database, number, None)
+    assert (offered.state, offered.reason) == ("offered", "")
+    waits = {"text": "12 of 48 MB", "fraction": 0.25}
+    revision = offered.model_revision
+    box.update = {"attempt": 1, "epoch": box.epoch, "model_revision": revision, "state": "fetch", "progress": waits}
+    fleet.say([box.report()])
+    assert [each.reason for each in boxes(fleet.database, number, None)] == ["fetch: 12 of 48 MB"]
+    box.update |= {"model_revision": revision + 1}
+    fleet.say([box.report()])
+    assert "12 of 48 MB" not in boxes(fleet.database, number, None)[0].reason, "that is another attempt"
+
+
+def test_a_clock_that_is_set_back_hides_no_silence_for_longer_than_silence_takes(fleet: FakeFleet) -> None:
+    fleet.behaviour = lambda _box, _attempt: None
+    fleet.add("p", 5, PC)
+    number = start(fleet)
+    fleet.work()
+    fleet.listens_and_flushes()
+    assert len(tried(fleet)) == 1
+    fleet.now_ms -= 86_400_000
+    fleet.listens_and_flushes()
+    fleet.now_ms += 31_000  # silent_after is 30 s
+    fleet.listens_and_flushes()
+    fleet.work()
+    assert classes(fleet, number) == {PCS: "halted"}
+
+
+def test_who_accepts_silent_boxes_accepts_no_later_failure(fleet: FakeFleet) -> None:
+    fleet.add("p", 60, PC)
+    fleet.behaviour = lambda _box, _attempt: None if len(tried(fleet)) in {1, 2} else "committed"
+    number = start(fleet, max_failed=0.1)
+    soak(fleet, 2)
+    assert classes(fleet, number) == {PCS: "halted"}, "two of fifteen are silent"
+    do(fleet, number, "resume")
+    fleet.behaviour = lambda _box, _attempt: "rollback_failed" if len(tried(fleet)) == 15 else "committed"
+    soak(fleet, 2)
+    assert states(fleet, number)["broken"] == 1
+    assert classes(fleet, number) == {PCS: "halted"}
+
+
+def test_a_silent_box_that_was_accepted_and_comes_back_is_accepted_no_more(fleet: FakeFleet) -> None:
+    fleet.behaviour = lambda _box, _attempt: None
+    fleet.add("p", 5, PC)
+    number = start(fleet)
+    soak(fleet)
+    do(fleet, number, "resume")
+    (silent,) = tried(fleet)
+    fleet.behaviour = lambda box, _attempt: "rolled_back" if box.device == silent else "committed"
+    fleet.back([silent])
+    fleet.work()
+    assert states(fleet, number)["failed"] == 1
+    assert classes(fleet, number) == {PCS: "halted"}
+
+
+def tried(fleet: FakeFleet) -> set[str]:
+    return {box.device for box in fleet.boxes.values() if box.attempts}
+
+
+def test_a_box_that_failed_in_another_slot_holds_no_wave_up_and_gets_it_after_its_time(fleet: FakeFleet) -> None:
+    fleet.add("p", 4, PC)
+    number = start(fleet, waves=parse_waves("1,100%"))
+    fleet.work()
+    late = min(set(fleet.boxes) - tried(fleet))
+    with fleet.database.writing() as connection:
+        penalties.punish(connection, {late: "other 1: fps_low"}, fleet.now_ms, fleet.now_ms + 3_600_000)
+    soak(fleet, 3)
+    assert stands(fleet, number).state == "completed"
+    assert running(fleet) == {NEW: 3, OLD: 1}
+    fleet.later(3601)
+    fleet.work()
+    assert running(fleet) == {NEW: 4}
+
+
 def test_failed_boxes_are_tried_again_when_a_person_asks_for_it(fleet: FakeFleet) -> None:
     fleet.behaviour = lambda _box, attempt: "rolled_back" if attempt == 0 else "committed"
     fleet.add("p", 2, PC)
@@ -478,3 +559,16 @@ def test_a_box_that_comes_later_gets_nothing_of_a_rollout_that_does_not_stand(fl
     fleet.add("new", 2, PC)
     fleet.work()
     assert running(fleet) == {NEW: 4, OLD: 2}
+
+
+def test_a_box_that_is_decommissioned_leaves_the_rollout_which_goes_on_without_it(fleet: FakeFleet) -> None:
+    fleet.behaviour = lambda box, _attempt: None if box.device == "p-19" else "committed"
+    fleet.add("p", 20, PC)
+    number = start(fleet, waves=parse_waves("100%"))
+    fleet.work()
+    assert states(fleet, number) == {"committed": 19, "offered": 1}
+    decommission(fleet.database, "p-19", ADA, fleet.now_ms)
+    del fleet.boxes["p-19"]
+    soak(fleet, 2)
+    assert stands(fleet, number).state == "completed"
+    assert states(fleet, number) == {"committed": 19, "withdrawn": 1}

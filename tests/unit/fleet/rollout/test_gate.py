@@ -27,7 +27,7 @@ COUNTS = st.builds(Counts, SOME, SOME, SOME, SOME, SOME, SOME)
 
 
 def verdict(counts: Counts, of: RolloutSpec = SPEC, *, soaked: bool = True, now: int = NOW, **opened: Any) -> Verdict:
-    given = {"soaking_ms": NOW - SOAK if soaked else None, "reached": counts.eligible, "last": False, "forgiven": 0}
+    given = {"soaking_ms": NOW - SOAK if soaked else None, "reached": counts.eligible, "last": False}
     return judge(counts, of, Opened(**(given | opened)), now)
 
 
@@ -132,21 +132,36 @@ def test_too_few_that_committed_halt_after_the_soak_for_nothing_more_comes() -> 
 
 
 def test_what_was_forgiven_is_out_of_account_and_what_is_new_is_not() -> None:
-    assert verdict(Counts(failed=1), forgiven=1, soaked=False).kind == "soak"
-    assert verdict(Counts(failed=1), forgiven=1).kind == "pass"  # who forgives the only canary wants it to go on
-    assert verdict(Counts(committed=1, failed=1), forgiven=1).kind == "pass"
-    assert verdict(Counts(committed=1, silent=1), forgiven=1).kind == "pass"
-    assert verdict(Counts(committed=1, failed=2), forgiven=1).kind == "halt"
-    assert verdict(Counts(committed=99, failed=1, hard=1), forgiven=1).kind == "pass"
-    assert verdict(Counts(committed=99, failed=2, hard=1), forgiven=1).kind == "halt"
+    one = Counts(failed=1, forgiven_failed=1)
+    assert verdict(one, soaked=False).kind == "soak"
+    assert verdict(one).kind == "pass"  # who forgives the only canary wants it to go on
+    assert verdict(one + Counts(committed=1)).kind == "pass"
+    assert verdict(Counts(committed=1, silent=1, forgiven_silent=1)).kind == "pass"
+    assert verdict(one + Counts(committed=1, failed=1)).kind == "halt"
+    assert verdict(Counts(committed=99, failed=2, hard=1, forgiven_failed=1)).kind == "halt"
 
 
-@given(COUNTS, SPECS, st.integers(0, 50), st.booleans())
-def test_nothing_passes_that_breaks_a_limit(counts: Counts, of: RolloutSpec, forgiven: int, last: bool) -> None:
-    if verdict(counts, of, forgiven=forgiven, last=last).kind != "pass":
+def test_forgiven_silence_hides_no_failure_and_a_forgiven_failure_no_silence() -> None:
+    assert verdict(Counts(committed=10, failed=1, silent=5, forgiven_silent=5)).kind == "halt"
+    assert verdict(Counts(committed=10, failed=5, silent=1, forgiven_failed=5)).kind == "halt"
+
+
+def test_boxes_that_are_held_back_for_a_failure_elsewhere_count_nowhere() -> None:
+    assert verdict(Counts(committed=10, held=5)).kind == "pass"
+    waits = verdict(Counts(held=1))
+    assert waits.kind == "wait"
+    assert "1 box failed elsewhere and will be offered it after the penalty" in waits.reason
+
+
+@given(COUNTS, SPECS, st.integers(0, 50), st.integers(0, 50), st.booleans())
+def test_nothing_passes_that_breaks_a_limit(
+    counts: Counts, of: RolloutSpec, failed: int, silent: int, last: bool
+) -> None:
+    counts = counts + Counts(failed=failed, forgiven_failed=failed, silent=silent, forgiven_silent=silent)
+    if verdict(counts, of, last=last).kind != "pass":
         return
-    left = counts.without(forgiven)
-    assert left.eligible or forgiven
+    left = counts.judged
+    assert left.eligible or failed or silent
     assert not left.waiting
     assert left.failed <= of.max_failed * (left.committed + left.failed) + 1e-6
     assert left.committed >= of.min_committed * left.eligible - 1e-6

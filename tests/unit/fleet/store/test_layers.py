@@ -104,6 +104,19 @@ def test_what_is_not_there_can_be_neither_changed_nor_removed(stores: Stores) ->
         stores.layers.set(layer("group/a"), 3, ADA, 5)
 
 
+def test_a_layer_that_is_removed_and_made_again_never_has_a_revision_that_somebody_saw_before(stores: Stores) -> None:
+    name = layer("group/a").name
+    seen = stores.layers.set(layer("group/a", {"window_seconds": 5}), 0, ADA, 5)
+    stores.layers.remove(name, seen.revision, BOB, 6)
+    again = stores.layers.set(layer("group/a", {"window_seconds": 6}), 0, BOB, 7)
+    assert again.revision == 2
+    with pytest.raises(LayerConflictError, match="expected revision 1, there is revision 2 by bob"):
+        stores.layers.set(layer("group/a", {"window_seconds": 7}), seen.revision, ADA, 8)
+    stores.layers.remove(name, again.revision, BOB, 9)
+    assert stores.layers.set(layer("group/a"), 0, BOB, 10).revision == 3
+    assert stores.layers.set(layer("group/b"), 0, BOB, 11).revision == 1
+
+
 def test_the_fleets_layer_concerns_all_boxes_a_devices_that_one(stores: Stores) -> None:
     stores.layers.set(layer("fleet"), 0, ADA, 5)
     assert stores.stale() == {"box-1": 5, "box-2": 5, "box-3": 5}

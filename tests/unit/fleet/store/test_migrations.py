@@ -9,8 +9,10 @@ from sqlalchemy import create_engine, inspect, text
 
 from contracts.errors import WrittenError
 from fleet.store import migrations
+from fleet.store import rollouts as store
 from fleet.store.database import Database
 from fleet.store.errors import DatabaseError, RejectedError
+from fleet.store.rollouts import RolloutClass
 from fleet.store.tables import METADATA
 
 
@@ -41,10 +43,10 @@ def _set_steps(monkeypatch: pytest.MonkeyPatch, steps: object) -> None:
 def test_a_further_step_is_taken_once_and_keeps_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Database(str(tmp_path / "fleet.db")).close()
     taken: list[int] = []
-    _set_steps(monkeypatch, (*migrations.STEPS, lambda _: taken.append(2)))
+    _set_steps(monkeypatch, (*migrations.STEPS, lambda _: taken.append(3)))
     Database(str(tmp_path / "fleet.db")).close()
     Database(str(tmp_path / "fleet.db")).close()
-    assert taken == [2]
+    assert taken == [3]
 
 
 def test_a_step_that_fails_leaves_the_version_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +77,7 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     database = Database(str(tmp_path / "fleet.db"))
     with database.writing() as connection:
         connection.execute(text("UPDATE schema_version SET version = 99"))
-    with pytest.raises(RejectedError, match="version 99, this program knows 1"):
+    with pytest.raises(RejectedError, match="version 99, this program knows 3"):
         Database(str(tmp_path / "fleet.db"))
 
 
@@ -98,3 +100,19 @@ def test_an_error_shows_no_password() -> None:
     with pytest.raises(DatabaseError) as error:
         Database("postgresql://me:geheim@127.0.0.1:1/fleet")
     assert "geheim" not in str(error.value)
+
+
+def test_a_database_of_the_first_version_keeps_its_rollouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = str(tmp_path / "fleet.db")
+    with monkeypatch.context() as patch:
+        _set_steps(patch, migrations.STEPS[:1])
+        first = Database(file)
+    with first.writing() as connection:
+        connection.execute(text("INSERT INTO rollout_class VALUES (1, 'jetson', 'halted', 2, 5, NULL, 'why', 3)"))
+        box = "1, 'box-1', 'jetson', 2, 'failed', 1, 7, 5, 6, 'fps_low', 'slow', NULL"
+        connection.execute(text(f"INSERT INTO rollout_device VALUES ({box})"))
+    first.close()
+    with Database(file).reading() as connection:
+        assert store.classes(connection, 1) == [RolloutClass("jetson", "halted", 2, 5, None, "why")]
+        (found,) = store.boxes(connection, 1, None)
+    assert (found.device, found.state, found.code, found.forgiven) == ("box-1", "failed", "fps_low", False)

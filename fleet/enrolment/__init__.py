@@ -1,0 +1,1 @@
+"""Letting boxes into the fleet: tokens, an authority that signs their certificates, and the end of a box."""
