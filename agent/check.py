@@ -71,9 +71,9 @@ def _model_findings(config: AgentConfig, name: str, model: ModelConfig) -> Itera
     found: list[Bundle] = []
     yield _try(f"bundle{of_model}", lambda: _check_bundle(model, found))
     for bundle in found:
-        yield _try(f"artifact{of_model}", lambda bundle=bundle: _check_artifact(config, model, bundle))  # type: ignore[misc]
+        yield _try(f"artifact{of_model}", lambda bundle=bundle: check_artifact(config, model, bundle))  # type: ignore[misc]
         for camera in (one for one in config.camera if one.model == name):
-            yield _try(f"camera {camera.id}", lambda one=camera, bundle=bundle: _check_camera(one, bundle))  # type: ignore[misc]
+            yield _try(f"camera {camera.id}", lambda one=camera, bundle=bundle: check_camera(one, bundle))  # type: ignore[misc]
 
 
 def _try(what: str, work: Callable[[], str]) -> CheckResult:
@@ -96,7 +96,17 @@ def _check_bundle(model: ModelConfig, found: list[Bundle]) -> str:
     return f"{spec.name} {spec.version}, every byte as built"
 
 
-def _check_artifact(config: AgentConfig, of: ModelConfig, bundle: Bundle) -> str:
+def check_artifact(config: AgentConfig, of: ModelConfig, bundle: Bundle) -> str:
+    """Have an artifact of a bundle chosen, opened and proven on its golden samples; says which it is.
+
+    Args:
+        config: of the box.
+        of: the model that the bundle is of.
+        bundle: an open one.
+
+    Raises:
+        EdgetallyError: none fits and works here.
+    """
     facts = device_facts()
     selection = load_model(bundle, facts, of.runtime or config.runtime, EngineSupply(engines_dir(config), facts))
     waiting = [one.needed.artifact.id for one in selection.awaited]
@@ -108,7 +118,16 @@ def _check_artifact(config: AgentConfig, of: ModelConfig, bundle: Bundle) -> str
     return f"{model.artifact.id} in {model.execution_precision} passes its golden samples{later}"
 
 
-def _check_camera(camera: CameraConfig, bundle: Bundle) -> str:
+def check_camera(camera: CameraConfig, bundle: Bundle) -> str:
+    """Have one frame of a camera; says that it came.
+
+    Args:
+        camera: which.
+        bundle: of the model that counts it, open.
+
+    Raises:
+        EdgetallyError: it does not open, gives none, or asks for what the model cannot give.
+    """
     open_counter(camera, bundle.manifest.model)
     source = open_source(camera, Wanted(bundle.manifest.model.input), threading.Event())
     try:

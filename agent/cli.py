@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from agent.doctor.cli import doctor
+from agent.provisioning.cli import provision, renew
+from agent.support.cli import support_bundle
 from contracts.config import MAIN, Goal, parse_address
 from contracts.documents import without_credentials
 from contracts.errors import UnknownNameError, WrittenError
@@ -24,6 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+app.command()(doctor)
+app.command()(support_bundle)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="agent.toml", show_default=True)]
@@ -51,14 +57,16 @@ def run(
     """
     from agent.remote.signing import KEYS_NAME
     from agent.run import run_until_stopped
+    from agent.service.service import Service
     from agent.settings import load_config
 
     faulthandler.enable()  # a runtime that crashes, for want of memory say, would take the process along without a word
     log_to_stderr(log_level or "info")
     flags = {"bundle": bundle, "device": device, "state_dir": state_dir, "log_level": log_level}
-    settings = load_config(config, _some(**flags, runtime=_some(lanes=lanes), broker=_broker(broker)))
+    service = Service.of_environment(config)
+    settings = load_config(service.config, _some(**flags, runtime=_some(lanes=lanes), broker=_broker(broker)))
     log_to_stderr(settings.log_level)
-    code = run_until_stopped(settings, keys=config.parent / KEYS_NAME, until_end=until_end)
+    code = run_until_stopped(settings, keys=config.parent / KEYS_NAME, until_end=until_end, service=service)
     if code:
         raise typer.Exit(code)
 
@@ -343,6 +351,10 @@ def drift_reset(
 
     with closing(Store.open(Path(load_config(config).state_dir))) as store:
         typer.echo(f"camera {camera}: what is usual is learned anew since {store.begin_anew(camera).since}")
+
+
+app.command()(provision)
+app.command()(renew)
 
 
 @app.callback(invoke_without_command=True)

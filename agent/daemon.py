@@ -31,13 +31,14 @@ from agent.host import clock_synced, resident_mb
 from agent.ledger import Ledger, Origin
 from agent.mqtt.bell import Bell
 from agent.mqtt.link import MqttLink
-from agent.mqtt.ports import Received
 from agent.remote.checks import RunCheck
 from agent.remote.control import RemoteConfig, RemoteSettings
 from agent.remote.plan import Plan
 from agent.remote.ports import Running
 from agent.remote.store import RemoteStore
 from agent.retained import RetainedStates
+from agent.service.heart import Pulse
+from agent.service.pulse import take_pulse
 from agent.store import Store
 from agent.telling import Teller
 from agent.timings import Timings
@@ -46,7 +47,7 @@ from agent.tuning.pace import Frames
 from agent.update.witness import Vitals, Witness
 from agent.updating import awaits_operator_keys, open_slots, open_updates, operator_keys_file, start_updates
 from contracts.config import AgentConfig, CameraConfig
-from contracts.desired import Reported, WrongField
+from contracts.desired import WrongField
 from contracts.errors import NoArtifactFitsError
 from contracts.health import Telemetry
 from contracts.topics import Channel, Topic
@@ -65,35 +66,48 @@ class Daemon:
         config: all settings of this box itself.
         keys: the file with the operators' keys; where there is none, documents from afar need no signature.
         opener: opens the cameras' sources.
+        problems: what somebody has to see to about the configuration.
 
     Attributes:
         timings: how long it takes to commit a window and hand it to the link.
         end: how long all that ends gets.
+        turned: called with the monotonic seconds each time that the daemon comes round, once `start` is through.
 
     Raises:
         BundleError: a bundle cannot be opened.
     """
 
-    def __init__(self, config: AgentConfig, *, keys: Path | None = None, opener: SourceOpener = open_source) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        keys: Path | None = None,
+        opener: SourceOpener = open_source,
+        problems: tuple[str, ...] = (),
+    ) -> None:
         self._local = self._config = config
-        self._keys = keys
+        self._keys, self._opener, self._problems = keys, opener, problems
         self._started = time.monotonic()
         self._boot_id = uuid.uuid4().hex
         self._bell = Bell()
         self.stopped = False
         self.restarting = False
         self._facts = device_facts()
-        self._opener = opener
         self._hardware = Hardware(config)
         self._errands = Errands(self._bell.ring)
         self.timings = Timings()
         self.end = Ending()
+        self.turned: Callable[[float], None] = lambda _: None
         self._closing: list[Callable[[], object]] = [self._bell.close]  # called in reverse, as far as the start came
 
     @property
     def units(self) -> Sequence[CameraUnit]:
         """The cameras."""
         return self._cameras.units
+
+    def pulse(self, now: float) -> Pulse:
+        """How it does, for a service manager; ``now`` in monotonic seconds."""
+        return take_pulse(self._slots, self.units, connected=self._link.connected, now=now)
 
     def start(self) -> None:
         """Open everything: cameras at once, in their own threads, while the models load.
@@ -114,7 +128,7 @@ class Daemon:
         self._remote = self._open_remote()
         config = self._config = self._remote.config
         if config.log_level != self._local.log_level:
-            _set_log_level(config)
+            logging.getLogger().setLevel(config.log_level.upper())
         self._hardware.start()
         self._closing.append(self._hardware.close)
         self._closing.append(lambda: self._cameras.close(self.end.part()))
@@ -129,7 +143,7 @@ class Daemon:
             self._boot_id,
             self._store,
             hello=lambda: self._teller.hello(),  # noqa: PLW0108 - it is made later
-            receiver=self._receive,
+            receiver=lambda message: self._remote.offer(message.payload),
         )
         self._committer = Committer(self._ledger, self._committed, self.timings)
         self._closing.append(lambda: self._committer.close(self.end.disk()))
@@ -145,7 +159,7 @@ class Daemon:
         self._closing.append(lambda: self._link.stop(self.end.goodbye()))
         self._drawn = DrawnChanges(self._remote, self._local, self._bell.ring)
         self._clock = WindowClock(config.window_seconds, time.time(), time.monotonic())
-        self._remote.start(self, self._report)
+        self._remote.start(self, lambda said: self._link.state(Topic(self._config.device, Channel.REPORTED), said))
         self._start_updates()
         self._closing += [lambda: self._updates.stop(self.end.part()), self._errands.close]
         self._front = self._open_front()
@@ -190,7 +204,7 @@ class Daemon:
             self._clock = WindowClock(plan.new.window_seconds, time.time(), now)
         self._committer.submit(counts, plan.new.camera)
         if "log_level" in plan.device:
-            _set_log_level(plan.new)
+            logging.getLogger().setLevel(plan.new.log_level.upper())
         if "labels" in plan.device:
             self._publish_facts()
         self._drift.watch([unit.drift for unit in self.units])
@@ -232,6 +246,7 @@ class Daemon:
             requests_refused=lambda: self._front.requests_refused,
             model_revision=lambda: self._updates.running().model_revision,
             update_problems=lambda: self._updates.problems,
+            config_problems=self._problems,
         )
 
     def _open_remote(self) -> RemoteConfig:
@@ -279,6 +294,7 @@ class Daemon:
         state_at = health_at = -math.inf
         while not self.stopped:
             now = time.monotonic()
+            self.turned(now)
             if not self._updates.can_refit(self._config):
                 self._slots.check(patient=not until_end)
             self._hardware.look(now)
@@ -299,12 +315,8 @@ class Daemon:
                 health_at = now
             if until_end and self._cameras.ended:
                 break
-            due = (
-                self._clock.window.ends,
-                state_at + self._config.state_seconds,
-                health_at + self._config.health_seconds,
-            )
-            self._bell.wait(min(*due, now + _LOOK_SECONDS) - time.monotonic())
+            due = min(self._clock.window.ends, now + _LOOK_SECONDS, state_at + self._config.state_seconds)
+            self._bell.wait(min(due, health_at + self._config.health_seconds) - time.monotonic())
 
     def _turn(self) -> None:
         """Close the window that is over, and those that a standstill left behind."""
@@ -335,13 +347,6 @@ class Daemon:
         counts = self._cameras.close_window(window)
         self._witness.note_windows(counts)
         self._committer.submit(counts)
-
-    def _receive(self, message: Received) -> None:
-        """What comes on ``desired``; called by the link's thread."""
-        self._remote.offer(message.payload)
-
-    def _report(self, report: Reported) -> None:
-        self._link.state(Topic(self._config.device, Channel.REPORTED), report)
 
     def _start_updates(self) -> None:
         self._witness = Witness(self._vitals, lambda: self._config.window_seconds)
@@ -393,7 +398,3 @@ class Daemon:
 
     def _publish_facts(self) -> None:
         self._link.state(Topic(self._config.device, Channel.FACTS), self._teller.what_it_is())
-
-
-def _set_log_level(config: AgentConfig) -> None:
-    logging.getLogger().setLevel(config.log_level.upper())

@@ -57,6 +57,7 @@ class Stream:
     _taken: int = field(default=0, init=False)
     _next: int = field(default=0, init=False)
     _done: dict[int, tuple[Frame, Result | None, RunningForm | None]] = field(default_factory=dict, init=False)
+    _begun: dict[int, float] = field(default_factory=dict, init=False)  # ticket to monotonic seconds
     _form: RunningForm | None = field(default=None, init=False)
 
     def take(self) -> tuple[int, Frame] | None:
@@ -66,8 +67,10 @@ class Stream:
         frame = self.slot.take()
         if frame is None:
             return None
+        self._begun[self._taken] = time.monotonic()
         try:
             if not self.worth(frame):
+                del self._begun[self._taken]
                 return None
         except Exception:  # noqa: BLE001 - a fault in looking at it must neither end the lane nor let it be counted
             _faults.exception("frame %d could not be looked at", frame.sequence)
@@ -96,6 +99,7 @@ class Stream:
                 ready = self._done.pop(self._next)
                 self._next += 1
                 self._hand_on(*ready)
+                del self._begun[self._next - 1]
             self._lock.notify_all()
 
     def _hand_on(self, frame: Frame, result: Result | None, form: RunningForm | None) -> None:
@@ -111,6 +115,10 @@ class Stream:
                 self.sink(frame, None)
         self.timings.add("count", time.perf_counter() - started)
         self.timings.add("total", time.monotonic() - frame.captured_at)
+
+    def oldest(self) -> float | None:
+        """When the oldest frame that is under way was taken, in monotonic seconds; waits for no lock."""
+        return min(tuple(self._begun.values()), default=None)
 
     @property
     def idle(self) -> bool:
@@ -172,6 +180,7 @@ class LanePool:
         self._ready = ready
         self._changing = threading.Lock()  # the streams, or who decodes them
         self._turn = 0
+        self._took_at = time.monotonic()
         self._stopping = False
         self._crew: _Crew | None = None
 
@@ -236,6 +245,23 @@ class LanePool:
             thread.start()
         return None if before is None else _dismissed(before, timeout)
 
+    def standstill(self, now: float) -> float:
+        """How long what should go on has not: the oldest frame under way, or one that waits while no lane takes any.
+
+        Waits for no lane; a moment's answer may be too long, two in a row are not.
+
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            Seconds; 0 where nothing is to be done, or no model runs yet.
+        """
+        streams = tuple(self._streams)
+        since = [begun for stream in streams if (begun := stream.oldest()) is not None]
+        if self._crew is not None and not since and not all(stream.slot.empty for stream in streams):
+            since = [self._took_at]
+        return max((now - begun for begun in since), default=0.0)
+
     def _hire(self, model: LoadedModel) -> _Crew:
         crew = _Crew(model, {stream: stream.decode_as(model.spec) for stream in self._streams})
         crew.threads = [
@@ -284,6 +310,7 @@ class LanePool:
             taken = stream.take()
             if taken is not None:
                 self._turn = place + 1
+                self._took_at = time.monotonic()
                 return _Job(stream, crew.decoders[stream], *taken)
         return None
 

@@ -1,4 +1,6 @@
-"""The agent's settings, in layers: the file, over it the environment, over both the flags.
+"""The agent's settings, in layers: what provisioning gave, the file, credentials, the environment and the flags.
+
+Each lies over those before it.
 
 ``EDGETALLY_BROKER__PASSWORD`` is ``broker.password``: the prefix, then the path with two underscores.
 """
@@ -12,14 +14,18 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from agent.credentials import read_credentials, with_credentials
+from agent.provisioning.identity import provisioned_keys
 from contracts.config import AgentConfig
 from contracts.documents import document_error
 from contracts.errors import DocumentError
+from contracts.layers import merge
 from runtime.documents import load_toml
 
 ENV_PREFIX = "EDGETALLY_"
 _ENGINES = "engines"
 _TUNING = "tuning"
+_STATE_DIR = "state_dir"
 
 
 def engines_dir(config: AgentConfig) -> Path:
@@ -56,6 +62,18 @@ class _FileSource(PydanticBaseSettingsSource):
         return self._document
 
 
+def state_dir_of(file: Mapping[str, object], flags: Mapping[str, object] | None = None) -> Path:
+    """The state directory that results from all layers, before anything else of them is looked at.
+
+    Args:
+        file: agent.toml's content.
+        flags: what the command line sets.
+    """
+    set_by = ((flags or {}).get(_STATE_DIR), os.environ.get(f"{ENV_PREFIX}{_STATE_DIR.upper()}"), file.get(_STATE_DIR))
+    found = next((one for one in set_by if isinstance(one, str) and one), None)
+    return Path(found or str(AgentConfig.model_fields[_STATE_DIR].default))
+
+
 def load_config(path: Path, flags: Mapping[str, object] | None = None) -> AgentConfig:
     """The configuration that results from all layers.
 
@@ -65,8 +83,11 @@ def load_config(path: Path, flags: Mapping[str, object] | None = None) -> AgentC
 
     Raises:
         DocumentError: a layer is unreadable, or the result does not fit.
+        RecordDamagedError: what provisioning left cannot be read.
     """
-    document = load_toml(path)
+    file = load_toml(path)
+    below = merge(provisioned_keys(state_dir_of(file, flags)), file)
+    document = with_credentials(below, read_credentials())
 
     class Settings(AgentConfig, BaseSettings):
         model_config = SettingsConfigDict(

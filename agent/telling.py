@@ -47,6 +47,7 @@ class Teller:
         broker: the link to it.
         requests_refused: since the start.
         update_problems: tells what somebody has to see to about the models.
+        config_problems: what somebody has to see to about the box's own configuration.
         model_revision: tells the document's whose models run; None where they are none's.
     """
 
@@ -66,6 +67,7 @@ class Teller:
     requests_refused: Callable[[], int]
     model_revision: Callable[[], int | None]
     update_problems: Callable[[], tuple[str, ...]]
+    config_problems: tuple[str, ...] = ()
 
     def health(self, now: float) -> Health:
         """How it runs; ``now`` in monotonic seconds."""
@@ -90,6 +92,7 @@ class Teller:
             cameras={unit.id: unit.health(now) for unit in self.cameras.units},
             models=self.slots.health(),
             update_problems=self.update_problems(),
+            config_problems=self.config_problems,
             telemetry=self.hardware.telemetry(now),
             shedding=self.hardware.shedding(now),
         )

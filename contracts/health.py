@@ -187,6 +187,7 @@ class Health(MachineModel):
     them; ``windows_lost`` those given up since the start, which become part of ``outbox_dropped`` once the disk writes
     again. ``disk_bytes_per_day`` is what the store writes, measured since the start and scaled to a day.
     ``update_problems`` is what somebody has to see to about the models: one that runs was withdrawn, metadata ends.
+    ``config_problems`` is the same about the box's own configuration: agent.toml did not come up, an older one runs.
     ``telemetry`` is None where the hardware did not answer lately, ``shedding`` where it is switched off.
     ``requests_refused`` are requests over MQTT that were not
     carried out since the start; of a flood of them most are not answered (docs/rpc.md).
@@ -209,5 +210,6 @@ class Health(MachineModel):
     cameras: dict[str, CameraHealth]
     models: dict[str, ModelHealth] = Field(default_factory=dict)
     update_problems: tuple[str, ...] = ()
+    config_problems: tuple[str, ...] = ()
     telemetry: Telemetry | None = None
     shedding: SheddingState | None = None

@@ -22,15 +22,26 @@ def load_toml(path: Path) -> dict[str, object]:
         DocumentError: it is missing, unreadable or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DocumentError(str(path), ["expected a TOML file, there is none; check the path"]) from None
-    except UnicodeDecodeError as error:
-        raise DocumentError(str(path), [f"expected UTF-8 text, got other bytes at {error.start}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise DocumentError(str(path), [f"expected TOML, got something else: {error}"]) from None
     except OSError as error:
         raise DocumentError(str(path), [f"cannot be read: {error.strerror}"]) from None
+    return parse_toml(data, str(path))
+
+
+def parse_toml(data: bytes, where: str) -> dict[str, object]:
+    """The content of a TOML file that was read already.
+
+    Raises:
+        DocumentError: it is no TOML.
+    """
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise DocumentError(where, [f"expected UTF-8 text, got other bytes at {error.start}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise DocumentError(where, [f"expected TOML, got something else: {error}"]) from None
 
 
 def read_toml(model: type[Model], path: Path) -> Model:

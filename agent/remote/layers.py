@@ -14,7 +14,7 @@ from contracts.desired import WrongField
 from contracts.layers import NAME_KEYS, merge
 from contracts.wrong_fields import wrong_fields
 
-LayerName = Literal["default", "file", "environment", "page", "remote"]
+LayerName = Literal["default", "provisioning", "file", "credential", "environment", "page", "remote"]
 
 
 @dataclass(frozen=True)

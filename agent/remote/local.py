@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from agent.credentials import read_credentials, with_credentials
+from agent.provisioning.identity import provisioned_keys
 from agent.remote.candidates import Base, ConfigCandidate, first_that_fits
 from agent.remote.checks import RunCheck
 from agent.remote.layers import LayerName
@@ -99,14 +101,19 @@ def _layers(path: Path, candidate: ConfigCandidate) -> list[tuple[LayerName, dic
     environment = EnvSettingsSource(_Environment)()
     # A list in a variable replaces the file's, as the settings do not merge lists.
     file = {k: v for k, v in load_toml(path).items() if not (k in environment and isinstance(v, list))}
+    # What the file has too is found there only where no credential lies over it.
+    over = leaves(with_credentials(file, read_credentials()))
+    credential = {place: value for place, value in over.items() if leaves(file).get(place) != value}
     remote = candidate.desired.config.keys if candidate.desired is not None else {}
     documents: list[tuple[LayerName, Mapping[str, object]]] = [
         ("remote", remote),
         ("page", candidate.base.page),
         ("environment", environment),
         ("file", file),
+        ("provisioning", provisioned_keys(Path(candidate.config.state_dir))),
     ]
-    return [(name, leaves(document)) for name, document in documents]
+    found = [(name, leaves(document)) for name, document in documents]
+    return [*found[:3], ("credential", credential), *found[3:]]
 
 
 def _origin(place: KeyPath, layers: Sequence[tuple[LayerName, dict[KeyPath, object]]]) -> LayerName:

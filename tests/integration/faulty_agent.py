@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import ending
+from agent.camera_set import CameraSet
 from agent.camera_unit import CameraUnit
 from agent.cameras.mjpeg import MjpegSource
 from agent.cameras.synthetic import SyntheticSource
@@ -23,6 +24,7 @@ from agent.counting.box_counter import BoxCounter
 from agent.ledger import Ledger
 from agent.mqtt.pump import Pump
 from agent.page.server import PageServer
+from agent.service.service import Service
 from agent.store import Store
 from agent.view import ViewWatch
 from runtime.prepare import Preparer
@@ -60,6 +62,7 @@ class Break:
             calls += 1
             if calls > self.after and (self.times is None or calls <= self.after + self.times):
                 if self.error is None:
+                    sys.stderr.write(f"{self.owner.__name__}.{self.method} hangs from here on\n")
                     threading.Event().wait()
                     return None
                 raise self.error("rtsp://me:secret@camera/ broke")
@@ -106,7 +109,22 @@ class Endless:
         ending.LastResort.__init__.__defaults__ = (at_last, None)
 
 
-PARTS: Mapping[str, Break | Short | Endless] = {
+@dataclass(frozen=True)
+class Lasts:
+    """A start has lasted sooner.
+
+    Args:
+        seconds: after which.
+    """
+
+    seconds: float
+
+    def install(self) -> None:
+        """Have it so."""
+        Service.__init__.__defaults__ = (None, None, None, self.seconds)
+
+
+PARTS: Mapping[str, Break | Short | Endless | Lasts] = {
     "memory": Short(8_000_000),
     "more-memory": Short(90_000_000),
     "most-memory": Short(100_000_000),
@@ -115,6 +133,10 @@ PARTS: Mapping[str, Break | Short | Endless] = {
     "view": Break(ViewWatch, "look", times=5),
     "lane": Break(Preparer, "prepare", times=5),
     "lane-hangs": Break(Preparer, "prepare", error=None, times=1),
+    "counter-hangs": Break(BoxCounter, "update", error=None, times=1),
+    "view-hangs": Break(ViewWatch, "look", error=None, times=1),
+    "daemon-hangs": Break(CameraSet, "look", error=None, after=3),
+    "lasts-soon": Lasts(seconds=0.5),
     "lane-ends": Break(Preparer, "prepare", Panic, times=1),
     "counter": Break(BoxCounter, "update", times=5),
     "committer": Break(Ledger, "commit", after=1),

@@ -152,6 +152,24 @@ def test_lanes_that_ask_openvino_for_a_dtype_at_once_do_not_wait_for_each_other_
         subprocess.run([sys.executable, "-c", AT_ONCE], cwd=ROOT, check=True, timeout=60)
 
 
+def test_a_session_of_onnxruntime_starts_no_telemetry_and_leaves_no_id_behind(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "same",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    home = tmp_path / "home"
+    home.mkdir()
+    program = f"import runtime.backends.onnxruntime as one; one._session(one.Path({str(path)!r}), 1)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    environment |= {"HOME": str(home), "TMPDIR": str(home)}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)
+    assert not list(home.rglob("*"))
+
+
 def test_opening_openvino_starts_no_telemetry_and_leaves_no_id_behind(tmp_path: Path) -> None:
     program = "import runtime.backends.openvino, sys; assert sys.modules['openvino_telemetry'] is None"
     environment = {**os.environ, "HOME": str(tmp_path)}

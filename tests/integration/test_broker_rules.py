@@ -11,7 +11,11 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from pydantic import SecretStr
 
+from agent.mqtt.check import exchange
+from contracts.config import BrokerConfig
+from contracts.errors import BrokerError
 from contracts.topics import ROOT, Channel, Topic, birth_topic, discovery_topic
 from fleet.broker.mosquitto import acl_file
 from fleet.broker.rules import Users
@@ -23,6 +27,7 @@ from tests.integration.squares import camera, write_bundle, write_pictures
 from tests.integration.test_fleet_inventory import Serving
 
 ALL_SEEING = "test"
+SECRET = SecretStr(PASSWORD)
 HOSTILE = ("+", "a/#", "+/status", "box-1/status", "box-1/", "../box-1", "$SYS", "box-?", "box-*", "%u", "BOX-1")
 HOME_ASSISTANT = discovery_topic("homeassistant", "box-1")
 
@@ -269,3 +274,14 @@ def test_the_configuration_that_is_written_lets_certificates_in_and_each_is_who_
     wait_until(lambda: (found := fresh.get("box-1")) and found.device.models and found.device.labels == {})
     serving.end(signal.SIGTERM)
     broker.stop()
+
+
+def test_the_doctor_of_a_box_may_publish_and_reads_nothing_back(broker: Mosquitto) -> None:
+    done = exchange(BrokerConfig(host="127.0.0.1", port=broker.port, username="box-1", password=SECRET), "box-1")
+    assert not done.heard
+
+
+def test_the_doctor_of_a_box_with_the_name_of_another_is_told_that_it_may_not(broker: Mosquitto) -> None:
+    config = BrokerConfig(host="127.0.0.1", port=broker.port, username="box-1", password=SECRET, protocol="5")
+    with pytest.raises(BrokerError, match=r"refuses what it publishes.*below edgetally/v1/box-2/"):
+        exchange(config, "box-2")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import random
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,13 @@ LISTENING = "connected to"
 class Serving:
     """``edgetally-fleet serve`` as a process of its own."""
 
-    def __init__(self, folder: Path, port: int, *more: str, log: str = "serve.log") -> None:
+    def __init__(
+        self, folder: Path, port: int, *more: str, log: str = "serve.log", program: Sequence[str] = ("fleet.cli",)
+    ) -> None:
         self.database = folder / "fleet.db"
         self.log = folder / log
         options = ["--broker", f"127.0.0.1:{port}", "--database", str(self.database)]
-        self._command = [sys.executable, "-m", "fleet.cli", "serve", *options, *more]
+        self._command = [sys.executable, "-m", *program, "serve", *options, *more]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -276,7 +279,10 @@ def _has_version(inventory: MemoryInventory, version: str) -> bool:
     return device is not None and device.version == version
 
 
-def test_while_the_database_fails_nothing_is_acknowledged_and_all_of_it_is_taken_later(mosquitto: Mosquitto) -> None:
+def test_while_the_database_fails_nothing_is_acknowledged_and_all_of_it_is_taken_later(
+    mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     inventory = MemoryInventory()
     inventory.fails = [DatabaseError("db", "gone", "wait")] * 4
     with running(mosquitto.port, inventory) as ingest, Watcher(mosquitto.port, topic="nothing") as watcher:
@@ -284,6 +290,7 @@ def test_while_the_database_fails_nothing_is_acknowledged_and_all_of_it_is_taken
         watcher.publish_all([hello(f"box-{n}") for n in range(100)])
         wait_until(lambda: len(inventory.devices) == 100)
         assert ingest.taken == 100
+        wait_until(lambda: "the database takes what comes again" in caplog.text)
 
 
 def test_it_logs_in_over_tls_and_waits_for_a_broker_that_refuses_it(tmp_path: Path) -> None:

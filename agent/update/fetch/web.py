@@ -7,13 +7,12 @@ Proxies: ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` of the environment hol
 from __future__ import annotations
 
 import http.client
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import getproxies_environment
 
+from agent.update.fetch.proxies import pool_through, proxy_for
 from agent.update.fetch.trust import make_context
 from contracts.documents import without_credentials
 from contracts.errors import RuntimeMissingError, ServerError
@@ -89,41 +88,18 @@ class Web:
             raise no_answer(url, error) from error
 
     def _pool(self, url: str, *, identify: bool) -> urllib3.PoolManager:
-        import urllib3
-
         from agent.update.fetch.deadline import bound_heads
 
-        proxy = self._proxy(url)
+        proxy = proxy_for(url, self._proxies)
         encrypted = url.startswith("https:")
         key = (proxy, encrypted, identify)
         if key not in self._pools:
             context = make_context(self._config, identify=identify) if encrypted else None
             # One connection per server and a few servers: a box fetches one file at a time.
-            pool = urllib3.PoolManager(num_pools=4, ssl_context=context) if proxy is None else _through(proxy, context)
+            pool = pool_through(proxy, context)
             bound_heads(pool, self._limits.head)
             self._pools[key] = pool
         return self._pools[key]
-
-    def _proxy(self, url: str) -> str | None:
-        parts = urlsplit(url)
-        if proxy_bypass(parts.netloc, self._proxies):
-            return None
-        proxy = self._proxies.get(parts.scheme)
-        return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
-def _through(proxy: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-    import urllib3
-
-    try:
-        parts = urlsplit(proxy)
-        user = parts.username
-        login = None if user is None else f"{unquote(user)}:{unquote(parts.password or '')}"
-        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        headers = urllib3.make_headers(proxy_basic_auth=login)
-        return urllib3.ProxyManager(address, num_pools=4, proxy_headers=headers, ssl_context=context)
-    except (ValueError, AssertionError, urllib3.exceptions.HTTPError):  # whatever it says may show the password
-        raise ServerError("the proxy", "its address cannot be used", "check HTTPS_PROXY and HTTP_PROXY") from None
 
 
 NO_ANSWER = (OSError, ValueError, http.client.HTTPException)

@@ -442,3 +442,79 @@ class TestComingAndGoing:
         road.counted.wait_for(3)
         road.pool.stop()
         assert road.counted.came == [(1, None), (2, 20.0), (3, 30.0)]
+
+
+class TestStandstill:
+    def test_a_frame_that_does_not_come_out_of_the_lanes_is_one_for_as_long_as_it_lasts(self, path: Path) -> None:
+        road = Road(path)
+        held = Held()
+        road.pool.switch(road.model(held))
+        assert road.pool.standstill(time.monotonic() + 60) == 0
+        road.put(1)
+        assert held.begun.wait(PATIENCE)
+        assert 60 <= road.pool.standstill(time.monotonic() + 60) < 60 + PATIENCE
+        held.may_end.set()
+        road.counted.wait_for(1)
+        assert road.stream.wait_idle(PATIENCE)
+        assert road.pool.standstill(time.monotonic() + 60) == 0
+        road.pool.stop()
+
+    def test_a_result_that_is_not_taken_is_one(self, path: Path) -> None:
+        road = Road(path)
+        counting, may_end = threading.Event(), threading.Event()
+
+        def sink(_frame: Frame, _result: Result | None) -> None:
+            counting.set()
+            may_end.wait(PATIENCE)
+
+        road.stream.sink = sink
+        road.pool.switch(road.model())
+        road.put(1)
+        assert counting.wait(PATIENCE)
+        assert road.pool.standstill(time.monotonic() + 60) >= 60
+        may_end.set()
+        road.pool.stop()
+
+    def test_looking_at_a_frame_without_end_is_one(self, path: Path) -> None:
+        road = Road(path)
+        looking, may_end = threading.Event(), threading.Event()
+
+        def worth(_frame: Frame) -> bool:
+            looking.set()
+            return may_end.wait(PATIENCE)
+
+        road.stream.worth = worth
+        road.pool.switch(road.model())
+        road.slot.put(frame(1))
+        threading.Thread(target=road._notify).start()
+        assert looking.wait(PATIENCE)
+        assert road.pool.standstill(time.monotonic() + 60) >= 60
+        may_end.set()
+        road.counted.wait_for(1)
+        road.pool.stop()
+
+    def test_frames_that_wait_for_a_model_which_is_still_being_built_are_none(self, path: Path) -> None:
+        road = Road(path)
+        road.slot.put(frame(1))
+        assert road.pool.standstill(time.monotonic() + 60) == 0
+
+    def test_frames_that_wait_while_no_lane_takes_any_are_one(self, path: Path) -> None:
+        road = Road(path)
+        road.pool.switch(road.model())
+        with road.pool._ready:  # whoever holds this keeps every lane from coming round
+            road.slot._frame = frame(1)
+            assert road.pool.standstill(time.monotonic() + 60) >= 60
+        road._notify()
+        road.counted.wait_for(1)
+        road.pool.stop()
+
+    def test_what_hangs_in_a_lane_that_was_given_up_is_none(self, path: Path) -> None:
+        road = Road(path)
+        held = Held()
+        road.pool.switch(road.model(held))
+        road.put(1)
+        assert held.begun.wait(PATIENCE)
+        assert road.pool.switch(road.model(), timeout=0.0) is None
+        assert road.pool.standstill(time.monotonic() + 60) == 0
+        held.may_end.set()
+        road.pool.stop()

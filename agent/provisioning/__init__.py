@@ -1,0 +1,1 @@
+"""How a box gets its identity: an invitation, a key of its own, a certificate, and whom it trusts."""

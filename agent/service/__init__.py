@@ -1,0 +1,1 @@
+"""What the agent and its service manager tell each other."""
