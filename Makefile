@@ -9,7 +9,7 @@ SOURCE ?= synthetic
 export SOURCE # by the environment: a password in a URL should stand in no process list
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo test test-full bench bench-counting bench-capacity soak check format schema lock clean
+.PHONY: help demo test test-full test-packaging test-boot bench bench-counting bench-capacity soak deb archive check format schema lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -19,10 +19,18 @@ demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://â
 	@$(BIN)/python -m tools.demo $(ARGS)
 
 test: $(VENV)/.dev system-packages toolchains ## every behaviour, some 16 minutes on two cores
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu' $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu and not packaging and not boot' $(ARGS)
 
 test-full: $(VENV)/.dev system-packages toolchains ## also the soaks and long crash tables
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu' $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not packaging and not boot' $(ARGS)
+
+test-packaging: $(VENV)/.dev ## packages in bare systems of Debian, as root; fetches both and the wheels
+	@tools/setup/packaging_tools.sh
+	@$(BIN)/python -m pytest -m packaging tests/packaging $(ARGS)
+
+test-boot: $(VENV)/.dev ## a whole Debian with the packages, booted, cut off and hung; logs in build/boot
+	@tools/setup/packaging_tools.sh qemu-system-x86 qemu-utils mosquitto
+	@$(BIN)/python -m pytest -m boot tests/packaging/boot $(ARGS)
 
 bench: $(VENV)/.dev ## measure this machine beside the bare runtimes
 	@$(BIN)/python -m tools.bench $(ARGS)
@@ -35,6 +43,12 @@ bench-capacity: $(VENV)/.dev ## how many cameras this machine takes, how late it
 
 soak: $(VENV)/.dev ## weeks of counting in minutes, and how memory grew: make soak [MINUTES=5]
 	@$(BIN)/python -m tools.soak $(MINUTES) $(ARGS)
+
+deb: $(VENV)/.dev ## Debian packages for boxes, amd64 and arm64, into dist/: make deb [ARGS='--arch arm64']
+	@$(BIN)/python -m tools.packages deb $(ARGS)
+
+archive: $(VENV)/.dev ## the agent with install.sh, for boxes without a package repository, into dist/
+	@$(BIN)/python -m tools.packages archive $(ARGS)
 
 check: $(VENV)/.dev ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

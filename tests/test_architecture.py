@@ -90,13 +90,14 @@ def test_importing_a_package_pulls_in_no_inference_runtime(package: str) -> None
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
-def test_importing_the_agent_pulls_in_nothing_of_the_update_extra() -> None:
-    """What reads metadata is imported with the first update: a box without a repository never pays for it."""
+def test_importing_the_agent_pulls_in_nothing_of_the_update_and_provision_extras() -> None:
+    """What reads metadata is imported with the first update, what makes keys with the first provisioning."""
     apart = {"agent.update.trust.client", "agent.update.trust.verify", "agent.update.fetch.deadline"}
+    apart |= {"agent.provisioning.keys", "agent.provisioning.provision"}
     names = [name for name, _ in modules("agent") if name not in apart]
     program = (
         f"import sys, importlib\nfor name in {names!r}: importlib.import_module(name)\n"
-        "print(sorted(set(sys.modules) & {'tuf', 'securesystemslib', 'urllib3'}))"
+        "print(sorted(set(sys.modules) & {'tuf', 'securesystemslib', 'urllib3', 'cryptography'}))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
