@@ -65,8 +65,10 @@ def merge(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, 
     merged = dict(under)
     for key, value in over.items():
         below = under.get(key)
-        if key in NAME_KEYS and isinstance(value, list | tuple):  # a label may be called "zone", its value is a text
-            merged[key] = _merge_rows(NAME_KEYS[key], below if isinstance(below, list | tuple) else (), value)
+        # A label may be called "zone", its value is a text. Without rows below there is nothing to merge, and rows that
+        # are wrong (two of a name, one without) stay for who checks them.
+        if key in NAME_KEYS and isinstance(value, list | tuple) and isinstance(below, list | tuple):
+            merged[key] = _merge_rows(NAME_KEYS[key], below, value)
         elif isinstance(value, Mapping):
             merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
         else:

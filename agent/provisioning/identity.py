@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, Field
 
 from agent.disk import Disk
-from agent.records import Records
+from agent.records import RecordDamagedError, Records
 from contracts.documents import Id, MachineModel, Sha256
 
 FOLDER = "identity"
@@ -90,5 +90,11 @@ def provisioned_keys(state_dir: Path) -> Mapping[str, object]:
         RecordDamagedError: the record cannot be read.
     """
     folder = state_dir / FOLDER
-    found = read_provisioned(folder)
+    try:
+        found = read_provisioned(folder)
+    except RecordDamagedError as error:
+        if isinstance(error.__cause__, NotADirectoryError):  # whoever writes there says so
+            return {}
+        problem = f"{error}, in {folder}; the agent's own user can read what is there"
+        raise RecordDamagedError(problem) from error
     return {} if found is None else found.keys(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,3 +44,8 @@ def test_a_layer_laid_over_twice_is_as_laid_over_once(a: dict[str, object], b: d
 
 def test_a_text_is_no_list_of_rows_whatever_it_is_called() -> None:
     assert merge({"labels": {"zone": "north"}}, {"labels": {"zone": "east"}}) == {"labels": {"zone": "east"}}
+
+
+@pytest.mark.parametrize("rows", [[{"id": "a", "fps": 1}, {"id": "a", "fps": 2}], [{"fps": 1}]])
+def test_wrong_rows_over_none_stay_for_who_checks_them(rows: list[dict[str, object]]) -> None:
+    assert merge({"device": "box-1"}, {"camera": rows}) == {"device": "box-1", "camera": rows}
