@@ -339,6 +339,7 @@ class Store:
             finally:
                 self._acknowledged.clear()
                 self._connection.close()
+                self._meter.close()
                 self._directory_lock.close()
 
     def _forget(self) -> None:

@@ -40,7 +40,11 @@ def measure(debs: list[Path], bundle: Path, release: str) -> tuple[Took, Took, i
         before = used(root)
         install = took(root, "dpkg", "--install", *inside)
         clip = "synthetic:frames=1,width=640,height=360"
-        return install, took(root, "edgetally-agent", "count", clip, "--bundle", "/root/bundle"), used(root) - before
+        return (
+            install,
+            took(root, "edgetally-agent", "count", clip, "--bundle", f"/root/{bundle.name}"),
+            used(root) - before,
+        )
 
 
 def took(root: Root, *command: str) -> Took:

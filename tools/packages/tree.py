@@ -95,7 +95,6 @@ def lay_out(package: Package, made_of: Ingredients, root: Path) -> int:
         _library(made_of, _below(root, package.home) / "lib")
         _service(package, package.service, made_of.source, root)
     _documents(package, made_of, root / "usr" / "share" / "doc" / package.name)
-    settle(root, made_of.epoch)
     return glibc
 
 

@@ -9,7 +9,7 @@ for package in "${packages[@]}"; do
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -ne 0 ]; then
-  echo "expected to be root: roots of other systems are unpacked and entered; run: sudo make test-packaging" >&2
+  echo "expected to be root: roots of other systems are unpacked and entered; run make with sudo" >&2
   exit 2
 fi
 echo "installing system packages for the tests of packages: ${missing[*]}"

@@ -46,12 +46,16 @@ class Box:
         machine: the packages are installed on it.
         broker: where it publishes.
         watcher: hears all of it.
+
+    Attributes:
+        figures: what was measured on it, in seconds.
     """
 
     def __init__(self, machine: Machine, broker: Mosquitto, watcher: Watcher) -> None:
         self.machine = machine
         self.broker = broker
         self.watcher = watcher
+        self.figures: dict[str, str | float] = {}
         self.settings = SETTINGS.format(host=HOST, port=broker.port)
 
     def count(self, windows: int = 2) -> None:
@@ -90,8 +94,8 @@ class Box:
         return reports(self.watcher)
 
     def lives(self) -> int:
-        """How many lives of the agent's have reported."""
-        return len({report.boot_id for report in self.reports()})
+        """How many lives of the agent's have counted and reported."""
+        return len({report.boot_id for report in self.reports() if report.frames_seen})
 
     def wait_for_reports(self, more: int = 2) -> None:
         """Wait until so many more of windows in which something was counted have come."""
@@ -101,11 +105,10 @@ class Box:
     def wait_for_a_life_after(self, lives: int) -> None:
         """Wait until a new life has counted and reported."""
         wait_until(lambda: self.lives() > lives, PATIENCE)
-        self.wait_for_reports()
 
     def wait_for_status(self, words: str) -> None:
-        """Wait until the service says that of itself."""
-        self.machine.wait_until(f"systemctl show --value -p StatusText {SERVICE} | grep -qF '{words}'")
+        """Wait until the service says that of itself; a regular expression, for what it says is 15 s old at most."""
+        self.machine.wait_until(f"systemctl show --value -p StatusText {SERVICE} | grep -q '{words}'")
 
     def wait_for_numbers(self, more: int = 3) -> None:
         """Wait until it has committed so much more, whoever hears of it."""
@@ -117,8 +120,8 @@ class Box:
         return self.machine.run(f"journalctl --no-pager -o short-monotonic -u {SERVICE} --after-cursor='{since}'").text
 
     def mark(self) -> str:
-        """The journal's end."""
-        told = self.machine.run("journalctl -n 1 -o json --no-pager").text
+        """The end of what was said; of the service's own, for after another's mark journalctl leaves one line out."""
+        told = self.machine.run(f"journalctl -n 1 -o json --no-pager -u {SERVICE}").text
         return str(json.loads(told)["__CURSOR"])
 
     def wait_for_journal(self, words: str, since: str) -> None:

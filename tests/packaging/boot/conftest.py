@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -20,23 +19,6 @@ from tests.packaging.boot.machine import Machine, acceleration
 from tests.packaging.conftest import BUILD, NAMES, ROOT, build
 
 KEPT = ROOT / "build" / "boot"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Seconds on a box without anything of ours.
-
-    Args:
-        acceleration: how the box's processor was made.
-        boot: from power until it takes orders.
-        install: of `apt-get install` with the packages.
-        first_count: from the start of the service until its first report of counted frames is at the broker.
-    """
-
-    acceleration: str
-    boot: float
-    install: float
-    first_count: float
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +59,7 @@ def installed(bare: Bare, material: Path, tmp_path_factory: pytest.TempPathFacto
             box = Box(machine, broker, watcher)
             _install(box, kind)
             yield box
+            (KEPT / "figures.json").write_text(json.dumps(box.figures, indent=1) + "\n")
             _keep_journal(box)
             machine.shut_down()
     finally:
@@ -94,15 +77,15 @@ def box(installed: Box) -> Box:
 
 
 def _install(box: Box, kind: str) -> None:
-    boot = box.machine.switch_on()
+    box.figures["acceleration"] = kind
+    box.figures["from power until it takes orders, bare"] = box.machine.switch_on()
     began = time.monotonic()
     said = box.machine.run("apt-get install --yes /mnt/debs/*.deb").text
-    install = time.monotonic() - began
+    box.figures["apt-get install"] = time.monotonic() - began
     began = time.monotonic()
     box.count(windows=1)
-    figures = Figures(kind, boot, install, time.monotonic() - began)
+    box.figures["from the start of the service until its first report is at the broker"] = time.monotonic() - began
     KEPT.mkdir(parents=True, exist_ok=True)
-    (KEPT / "figures.json").write_text(json.dumps(asdict(figures), indent=1) + "\n")
     (KEPT / "install.log").write_text(said)
 
 

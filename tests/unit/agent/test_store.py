@@ -386,6 +386,23 @@ def test_a_log_that_begins_anew_is_counted_from_its_beginning(tmp_path: Path) ->
     assert meter.written == 12 * 4120 + 2 * 4096
 
 
+TAKES_ITSELF_FOR_THE_FIRST = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as index:
+    try:
+        fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)  # UNIX_SHM_DMS in SQLite's os_unix.c
+    except OSError:
+        sys.exit(1)
+"""
+
+
+def test_who_reads_the_database_from_outside_sees_that_it_is_in_use(store: Store, tmp_path: Path) -> None:
+    # One that does not cuts the index of the log short: under the agent's hands, which dies of SIGBUS.
+    store.commit([draft()], {})
+    command = [sys.executable, "-c", TAKES_ITSELF_FOR_THE_FIRST, str(tmp_path / f"{NAME}-shm")]
+    assert subprocess.run(command, check=False).returncode == 1
+
+
 def test_what_was_written_is_scaled_to_a_day(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     now = 1000.0
     store = Store.open(tmp_path, monotonic=lambda: now, daily_bytes=1e6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tarfile
@@ -44,7 +45,12 @@ def listing(deb: Path) -> dict[str, tuple[str, str]]:
 @needs_dpkg
 @pytest.mark.parametrize("package", CATALOGUE.values(), ids=CATALOGUE)
 def test_two_builds_are_the_same_bytes(package: Package, tmp_path: Path) -> None:
-    first, second = build(package, tmp_path / "a"), build(package, tmp_path / "b")
+    first = build(package, tmp_path / "a")
+    ingredients(tmp_path / "b")
+    for path in (tmp_path / "b" / "source").rglob("*"):  # as another checkout, of somebody with another umask
+        os.utime(path, (1, 1))
+        path.chmod(path.stat().st_mode & ~0o077)
+    second = build(package, tmp_path / "b")
     assert first.name == second.name
     assert first.read_bytes() == second.read_bytes()
 
