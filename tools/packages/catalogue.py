@@ -83,7 +83,8 @@ AGENT = Package(
         groups=("video", "render"),
         command="edgetally-agent",
         units=("edgetally-agent.service", "edgetally-renew.timer"),
-        config_files="! -name fleet.env ! -name console.env",
+        # What an operator may keep beside it is not the agent's to purge: keys above all, which nobody makes again.
+        config_files='! -name "fleet*" ! -name console.env ! -name enrolment.toml ! -name keys ! -name ca',
         called=("edgetally-renew.service",),
         drop_ins=True,
     ),
@@ -103,7 +104,7 @@ FLEET = Package(
         groups=(),
         command="edgetally-fleet",
         units=("edgetally-fleet.service", "edgetally-console.service"),
-        config_files="-name fleet.env -o -name console.env",
+        config_files="-name fleet.env -o -name console.env -o -name enrolment.toml",
     ),
 )
 

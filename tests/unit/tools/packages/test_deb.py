@@ -162,12 +162,19 @@ def test_a_slot_that_nothing_fills_is_refused(tmp_path: Path) -> None:
         filled(AGENT, script)
 
 
-def test_purging_one_side_leaves_the_configuration_of_the_other() -> None:
-    assert AGENT.service is not None
-    assert FLEET.service is not None
-    own = {name.removeprefix("-name ") for name in FLEET.service.config_files.split(" -o ")}
-    left = {name.removeprefix("! -name ") for name in AGENT.service.config_files.replace(" ! ", "\n! ").splitlines()}
-    assert own == left
+def purged(package: Package, folder: Path) -> set[str]:
+    assert package.service is not None
+    find = f"find '{folder}' -mindepth 1 -maxdepth 1 \\( {package.service.config_files} \\) -printf '%f '"
+    return set(subprocess.run(["sh", "-c", find], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_purging_one_side_leaves_the_configuration_of_the_other_and_keys_are_never_purged(tmp_path: Path) -> None:
+    for name in ("agent.toml", "page.key", "fleet.env", "fleet-passphrase", "console.env", "enrolment.toml"):
+        (tmp_path / name).touch()
+    for name in ("keys", "ca"):
+        (tmp_path / name).mkdir()
+    assert purged(AGENT, tmp_path) == {"agent.toml", "page.key"}
+    assert purged(FLEET, tmp_path) == {"fleet.env", "console.env", "enrolment.toml"}
 
 
 @pytest.mark.parametrize(
