@@ -20,7 +20,7 @@ from runtime.backends.base import Lane
 from runtime.backends.table import open_lane
 from runtime.tensorrt.plan import Module, plan_build
 
-# c = a·b, float32 of one element; tests/unit/runtime/test_trial.py makes them anew and compares.
+# c = a·b, float32 of one element; tests/integration/test_trial.py makes them anew and compares.
 ONNX = base64.b64decode(
     "CAgSCWVkZ2V0YWxseTpICg4KAWEKAWISAWMiA011bBIDbXVsWg8KAWESCgoICAESBAoCCAFaDwoBYhIKCggIARIECgIIAWIPCgFjEgoKCAgBEgQKAggB"
     "QgQKABAN"
