@@ -18,7 +18,7 @@ help: ## show this
 demo: $(VENV)/.demo ## count a camera, live: make demo [SOURCE=clip.mp4|rtsp://…|/dev/video0|folder|synthetic]
 	@$(BIN)/python -m tools.demo $(ARGS)
 
-test: $(VENV)/.dev system-packages toolchains ## every behaviour, some 16 minutes on two cores
+test: $(VENV)/.dev system-packages toolchains ## every behaviour, some 20 minutes on two cores
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu and not packaging and not boot' $(ARGS)
 
 test-full: $(VENV)/.dev system-packages toolchains ## also the soaks and long crash tables
