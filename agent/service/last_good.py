@@ -1,8 +1,8 @@
 """The last agent.toml that counted: what the box runs where a newer one does not come up.
 
 It is kept once the agent has counted with it for a while. A newer file gets a few starts; where none of them lasts,
-the kept one runs, and is said to, until the file is changed again. So a wrong file that came at night costs a minute
-of counting, not the time until somebody looks.
+the kept one runs, and is said to, until the file is changed again. So a wrong file that came at night costs the
+time of a few starts, not the time until somebody looks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """sd_notify: how a service tells its manager how it is; sd_notify(3) has the words.
 
-Own code, for it is one datagram: `sdnotify` on the package index is of 2017, and `systemd-python` is a C extension
+Own code, for it is one datagram: `sdnotify` does no more than that, and `systemd-python` is a C extension
 that wants libsystemd's headers to build.
 """
 

@@ -58,20 +58,27 @@ def secrets_of(value: object, name: str = "") -> Iterator[str]:
         value: a model, a document, or part of one.
         name: of the part.
     """
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
+    for key, text in _texts(value, name):
+        if isinstance(text, SecretStr):
+            yield text.get_secret_value()
+        elif key == "source" and text.startswith("gst:"):
+            yield from _properties(text)
+        elif _SECRET_NAME.search(key):
+            yield text
+
+
+def _texts(value: object, name: str) -> Iterator[tuple[str, str | SecretStr]]:
+    """Every text in a value, with the name of the key that it is below."""
+    if isinstance(value, (str, SecretStr)):
+        yield name, value
     elif isinstance(value, BaseModel):
-        yield from secrets_of(dict(value), name)
+        yield from _texts(dict(value), name)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from secrets_of(inner, str(key))
+            yield from _texts(inner, str(key))
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            yield from secrets_of(inner, name)
-    elif isinstance(value, str) and name == "source" and value.startswith("gst:"):
-        yield from _properties(value)
-    elif isinstance(value, str) and _SECRET_NAME.search(name):
-        yield value
+            yield from _texts(inner, name)
 
 
 def _properties(pipeline: str) -> Iterator[str]:
@@ -83,19 +90,14 @@ def _properties(pipeline: str) -> Iterator[str]:
 
 def sources_of(value: object, name: str = "") -> Iterator[str]:
     """The sources of cameras in one; arguments as of `secrets_of`."""
-    if isinstance(value, BaseModel):
-        yield from sources_of(dict(value), name)
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from sources_of(inner, str(key))
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from sources_of(inner, name)
-    elif isinstance(value, str) and name == "source" and value.startswith("gst:"):
-        yield value
-        yield from (word for word in _properties(value) if "://" in word)
-    elif isinstance(value, str) and name == "source" and "://" in value:
-        yield value
+    for key, text in _texts(value, name):
+        if key != "source" or isinstance(text, SecretStr):
+            continue
+        if text.startswith("gst:"):
+            yield text
+            yield from (word for word in _properties(text) if "://" in word)
+        elif "://" in text:
+            yield text
 
 
 def document_of_text(text: str) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -53,21 +54,19 @@ def authority(request: Request, console: ConsoleOf) -> PlainTextResponse:
 @router.post(ENROL_PATH)
 def enrol(request: Request, console: ConsoleOf, body: BodyOf) -> EnrolAnswer:
     """Let a box in."""
-    enrolment = _asked(request, console)
-    try:
-        answer = enrolment.enrol(_read(EnrolRequest, body), console.now_ms())
-    except EnrolmentRefusedError as error:
-        raise _refused(error, request, console) from error
-    console.enrolments.give_back(network(address_of(request)))
-    return answer
+    return _answered(request, console, lambda to: to.enrol(_read(EnrolRequest, body), console.now_ms()))
 
 
 @router.post(RENEW_PATH)
 def renew(request: Request, console: ConsoleOf, body: BodyOf) -> EnrolAnswer:
     """Give a box its next certificate."""
+    return _answered(request, console, lambda to: to.renew(_read(RenewRequest, body), console.now_ms()))
+
+
+def _answered(request: Request, console: Console, ask: Callable[[Enrolment], EnrolAnswer]) -> EnrolAnswer:
     enrolment = _asked(request, console)
     try:
-        answer = enrolment.renew(_read(RenewRequest, body), console.now_ms())
+        answer = ask(enrolment)
     except EnrolmentRefusedError as error:
         raise _refused(error, request, console) from error
     console.enrolments.give_back(network(address_of(request)))

@@ -28,7 +28,7 @@ from contracts.enrolment import BrokerAddress, Invitation
 from contracts.errors import DocumentError
 from fleet.enrolment.terms import Terms
 from fleet.store.enrolment import EnrolTokens
-from tests.integration.deadly_disks import Death
+from tests.integration.deadly_disks import DeadlyDisk, Death
 from tests.unit.fleet.enrolment.enrolments import Fleet, LocalServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,33 +37,17 @@ TERMS = Terms(BrokerAddress(host="broker.example", port=8883, ca="an authority")
 FILE = 'bundle = "b"\nstate_dir = "{state}"\n[[camera]]\nid = "gate"\nsource = "synthetic"\n'
 
 
-class DeadlyDisk(OwnedDisk):
-    """Kills this process at an operation."""
+class DeadlyOwnedDisk(DeadlyDisk, OwnedDisk):
+    """A disk whose files are another user's, and that kills its process."""
 
     def __init__(self, directory: Path, owner: Path, death: Death) -> None:
-        super().__init__(directory, owner)
+        OwnedDisk.__init__(self, directory, owner)
         self._death = death
-
-    def write(self, name: str, data: bytes) -> None:
-        self._death.operate_in_two(lambda: super(DeadlyDisk, self).write(name, data[: len(data) // 2]))
-        super().write(name, data)
-
-    def sync(self, name: str) -> None:
-        self._death.operate()
-        super().sync(name)
-
-    def rename(self, old: str, new: str) -> None:
-        self._death.operate()
-        super().rename(old, new)
-
-    def sync_names(self) -> None:
-        self._death.operate()
-        super().sync_names()
 
 
 def deadly(at: int) -> Callable[[Path, Path], Disk]:
     death = Death(at)
-    return lambda directory, owner: DeadlyDisk(directory, owner, death)
+    return lambda directory, owner: DeadlyOwnedDisk(directory, owner, death)
 
 
 class Place:
